@@ -1,0 +1,197 @@
+//! One decoded write request.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::exemplar::Exemplar;
+use crate::hash::SeriesHash;
+use crate::histogram::HistogramSample;
+use crate::labels::LabelBlock;
+use crate::metadata::Metadata;
+use crate::sample::Sample;
+
+/// A write request of one tenant: series in the sender's order, label blocks in place, samples in columns.
+///
+/// Label blocks lie either in the request body, where a remote-write 1.0 sender put them, or in an arena that holds those
+/// that had to be written anew (remote write 2.0, labels out of order). Nothing else is copied. The batch is immutable and
+/// shared (`Arc`) by everything between the socket and the WAL, also by three replicas in one process.
+#[derive(Debug, Default)]
+pub struct WriteBatch {
+    body: Bytes,
+    arena: Bytes,
+    /// The series with their samples, in the sender's order; a series may occur more than once.
+    pub series: Vec<BatchSeries>,
+    /// Float samples of all series.
+    pub samples: Vec<Sample>,
+    /// Histogram samples of all series.
+    pub histograms: Vec<HistogramSample>,
+    /// Exemplars of all series.
+    pub exemplars: Vec<Exemplar>,
+    /// Metadata of metric families; belongs to no series.
+    pub metadata: Vec<Metadata>,
+}
+
+/// One series of a [`WriteBatch`]. Ranges index the batch's columns.
+#[derive(Debug, Clone)]
+pub struct BatchSeries {
+    /// Identity: the hash of the canonical label block.
+    pub hash: SeriesHash,
+    labels: LabelSpan,
+    /// Range in [`WriteBatch::samples`].
+    pub samples: Range<u32>,
+    /// Range in [`WriteBatch::histograms`].
+    pub histograms: Range<u32>,
+    /// Range in [`WriteBatch::exemplars`].
+    pub exemplars: Range<u32>,
+}
+
+/// Where a label block lies.
+#[derive(Debug, Clone, Copy)]
+struct LabelSpan {
+    in_arena: bool,
+    start: u32,
+    len: u32,
+}
+
+impl WriteBatch {
+    /// The label block of one of this batch's series; empty for a series of another batch.
+    #[inline]
+    #[must_use]
+    pub fn labels(&self, series: &BatchSeries) -> LabelBlock<'_> {
+        let LabelSpan { in_arena, start, len } = series.labels;
+        let source = if in_arena { &self.arena } else { &self.body };
+        let range = start as usize..start as usize + len as usize;
+        LabelBlock::from_validated(source.get(range).unwrap_or_default())
+    }
+
+    /// Float samples of a series.
+    #[inline]
+    #[must_use]
+    pub fn samples_of(&self, series: &BatchSeries) -> &[Sample] {
+        slice(&self.samples, &series.samples)
+    }
+
+    /// Histogram samples of a series.
+    #[must_use]
+    pub fn histograms_of(&self, series: &BatchSeries) -> &[HistogramSample] {
+        slice(&self.histograms, &series.histograms)
+    }
+
+    /// Exemplars of a series.
+    #[must_use]
+    pub fn exemplars_of(&self, series: &BatchSeries) -> &[Exemplar] {
+        slice(&self.exemplars, &series.exemplars)
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty() && self.metadata.is_empty()
+    }
+}
+
+fn slice<'a, T>(column: &'a [T], range: &Range<u32>) -> &'a [T] {
+    column.get(range.start as usize..range.end as usize).unwrap_or_default()
+}
+
+/// Builds a [`WriteBatch`] series by series: push samples, histograms and exemplars, then end the series with its labels.
+#[derive(Debug)]
+pub struct BatchBuilder {
+    batch: WriteBatch,
+    arena: Vec<u8>,
+    open: BatchCursor,
+}
+
+/// Column lengths at the end of the last series.
+#[derive(Debug, Default, Clone, Copy)]
+struct BatchCursor {
+    samples: u32,
+    histograms: u32,
+    exemplars: u32,
+}
+
+impl BatchBuilder {
+    /// A builder over a request body, which label blocks may point into. Bodies of 4 GiB and more are refused long before.
+    #[must_use]
+    pub fn new(body: Bytes) -> Self {
+        Self { batch: WriteBatch { body, ..WriteBatch::default() }, arena: Vec::new(), open: BatchCursor::default() }
+    }
+
+    /// Makes room for this many series and samples.
+    pub fn reserve(&mut self, series: usize, samples: usize) {
+        self.batch.series.reserve(series);
+        self.batch.samples.reserve(samples);
+    }
+
+    /// Adds a float sample to the open series.
+    #[inline]
+    pub fn sample(&mut self, sample: Sample) {
+        self.batch.samples.push(sample);
+    }
+
+    /// Adds a histogram to the open series.
+    pub fn histogram(&mut self, histogram: HistogramSample) {
+        self.batch.histograms.push(histogram);
+    }
+
+    /// Adds an exemplar to the open series.
+    pub fn exemplar(&mut self, exemplar: Exemplar) {
+        self.batch.exemplars.push(exemplar);
+    }
+
+    /// Adds metadata.
+    pub fn metadata(&mut self, metadata: Metadata) {
+        self.batch.metadata.push(metadata);
+    }
+
+    /// Ends the open series; its canonical block lies in the body at this range.
+    #[inline]
+    pub fn end_series_in_body(&mut self, hash: SeriesHash, range: Range<usize>) {
+        let labels = LabelSpan { in_arena: false, start: range.start as u32, len: (range.end - range.start) as u32 };
+        self.end_series(hash, labels);
+    }
+
+    /// Ends the open series with a canonical block that is copied.
+    pub fn end_series_with(&mut self, hash: SeriesHash, block: LabelBlock<'_>) {
+        let start = self.arena.len() as u32;
+        self.arena.extend_from_slice(block.as_bytes());
+        self.end_series(hash, LabelSpan { in_arena: true, start, len: block.as_bytes().len() as u32 });
+    }
+
+    /// Forgets the samples, histograms and exemplars added since the last series ended; how many there were.
+    pub fn discard_series(&mut self) -> (u32, u32, u32) {
+        let now = self.cursor();
+        let open = self.open;
+        self.batch.samples.truncate(open.samples as usize);
+        self.batch.histograms.truncate(open.histograms as usize);
+        self.batch.exemplars.truncate(open.exemplars as usize);
+        (now.samples - open.samples, now.histograms - open.histograms, now.exemplars - open.exemplars)
+    }
+
+    fn cursor(&self) -> BatchCursor {
+        BatchCursor {
+            samples: self.batch.samples.len() as u32,
+            histograms: self.batch.histograms.len() as u32,
+            exemplars: self.batch.exemplars.len() as u32,
+        }
+    }
+
+    fn end_series(&mut self, hash: SeriesHash, labels: LabelSpan) {
+        let now = self.cursor();
+        let open = std::mem::replace(&mut self.open, now);
+        self.batch.series.push(BatchSeries {
+            hash,
+            labels,
+            samples: open.samples..now.samples,
+            histograms: open.histograms..now.histograms,
+            exemplars: open.exemplars..now.exemplars,
+        });
+    }
+
+    /// The batch.
+    #[must_use]
+    pub fn finish(self) -> WriteBatch {
+        WriteBatch { arena: Bytes::from(self.arena), ..self.batch }
+    }
+}

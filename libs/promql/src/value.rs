@@ -1,0 +1,88 @@
+//! What a query answers.
+
+use std::sync::Arc;
+
+use model::{FloatHistogram, Labels};
+
+/// One sample of a result.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PointValue {
+    /// A number.
+    Float(f64),
+    /// A native histogram.
+    Histogram(Arc<FloatHistogram>),
+}
+
+/// One sample with its time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// Milliseconds since the epoch.
+    pub t: i64,
+    /// The value.
+    pub value: PointValue,
+}
+
+/// One series of an instant vector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InstantSeries {
+    /// The labels.
+    pub labels: Labels,
+    /// The sample; for a range selector's own result see [`QueryValue::Matrix`].
+    pub point: Point,
+}
+
+/// One series of a matrix. Points ascend in time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RangeSeries {
+    /// The labels.
+    pub labels: Labels,
+    /// The samples.
+    pub points: Vec<Point>,
+}
+
+/// The value of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub enum QueryValue {
+    /// Of an instant query; in the order that `sort*` and `topk` made, otherwise unspecified.
+    Vector(Vec<InstantSeries>),
+    /// Of a range query, or of an instant query whose expression is a range vector; ordered by labels.
+    Matrix(Vec<RangeSeries>),
+    /// Of an instant query whose expression is a scalar.
+    Scalar {
+        /// Milliseconds since the epoch.
+        t: i64,
+        /// The value.
+        v: f64,
+    },
+    /// Of an instant query whose expression is a text.
+    String {
+        /// Milliseconds since the epoch.
+        t: i64,
+        /// The text.
+        text: String,
+    },
+}
+
+/// What a query cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueryStats {
+    /// Samples decoded and considered.
+    pub samples_read: u64,
+    /// Series fetched, after merging replicas.
+    pub series_read: u64,
+    /// The most bytes that the query's budget held at a time.
+    pub peak_bytes: u64,
+}
+
+/// A complete answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryResult {
+    /// The value.
+    pub value: QueryValue,
+    /// Warnings, Prometheus's texts with positions.
+    pub warnings: Vec<String>,
+    /// Infos, Prometheus's texts with positions.
+    pub infos: Vec<String>,
+    /// The cost.
+    pub stats: QueryStats,
+}
