@@ -1,1 +1,87 @@
-//! stub
+//! What one tenant may ask of the cluster.
+//!
+//! Every limit has a safe default, a unit in its type or name, and is named in the error of whoever hits it. A limit is data: it is
+//! read by the role that enforces it at the moment of enforcement, so a change is live at once.
+
+use std::sync::Arc;
+
+use model::TenantId;
+use serde::{Deserialize, Serialize};
+
+/// The limits of a tenant. In YAML: `limits:` for all tenants. Zero means "no limit" only where the field says so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Labels per series, `__name__` included. 40.
+    pub max_label_names_per_series: usize,
+    /// Bytes of a label name. 1,024.
+    pub max_label_name_length: usize,
+    /// Bytes of a label value. 2,048 as in Mimir; Kubernetes annotations rarely need more.
+    pub max_label_value_length: usize,
+    /// Bytes of a metric's help text plus its name; longer texts are cut, not refused. 1,024.
+    pub max_metadata_length: usize,
+    /// Characters of an exemplar's labels together, as OpenMetrics says. 128.
+    pub max_exemplar_label_length: usize,
+    /// How far ahead of the ingester's clock a sample may be, in milliseconds. 10 minutes.
+    pub creation_grace_period_ms: i64,
+    /// Series of the tenant in one ingester. 5,000,000; 0 is no limit.
+    pub max_series: usize,
+    /// Exemplars kept per tenant and ingester; the oldest goes first. 10,000; 0 keeps none.
+    pub max_exemplars: usize,
+    /// Metric families with metadata per tenant and ingester. 20,000; 0 keeps none.
+    pub max_metadata: usize,
+    /// Series that one query may read. 1,000,000.
+    pub max_query_series: usize,
+    /// Samples that one query may decode. 500,000,000.
+    pub max_query_samples: u64,
+    /// Bytes that one query may hold at a time. 512 MiB.
+    pub max_query_memory_bytes: u64,
+    /// Bytes of a PromQL expression. 64 KiB.
+    pub max_query_expression_bytes: usize,
+    /// Nesting of a PromQL expression. 200.
+    pub max_query_expression_depth: usize,
+    /// Length of a query's time range, in milliseconds. 0 is no limit.
+    pub max_query_length_ms: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_label_names_per_series: 40,
+            max_label_name_length: 1_024,
+            max_label_value_length: 2_048,
+            max_metadata_length: 1_024,
+            max_exemplar_label_length: 128,
+            creation_grace_period_ms: 10 * 60 * 1_000,
+            max_series: 5_000_000,
+            max_exemplars: 10_000,
+            max_metadata: 20_000,
+            max_query_series: 1_000_000,
+            max_query_samples: 500_000_000,
+            max_query_memory_bytes: 512 << 20,
+            max_query_expression_bytes: 64 << 10,
+            max_query_expression_depth: 200,
+            max_query_length_ms: 0,
+        }
+    }
+}
+
+/// Where the roles look a tenant's limits up. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct LimitsProvider {
+    defaults: Arc<Limits>,
+}
+
+impl LimitsProvider {
+    /// The same limits for every tenant.
+    #[must_use]
+    pub fn new(defaults: Limits) -> Self {
+        Self { defaults: Arc::new(defaults) }
+    }
+
+    /// The limits of a tenant.
+    #[must_use]
+    pub fn of(&self, _tenant: &TenantId) -> Arc<Limits> {
+        Arc::clone(&self.defaults)
+    }
+}
