@@ -1,7 +1,9 @@
 //! The wire: generated messages and services, and the only conversions between them and the model.
 //!
 //! The `.proto` files are in `proto/`; their comments are the contracts. Only `grpc.rs` of a role, `libs/rpc`, and senders of remote
-//! write (tests, the load generator) see generated types.
+//! write (tests, the load generator) see generated types. [`convert`] has the conversions.
+
+pub mod convert;
 
 #[allow(missing_docs, clippy::all, clippy::cast_lossless, unreachable_pub, unused_qualifications, reason = "generated")]
 mod generated {

@@ -1,1 +1,18 @@
-//! stub
+//! The one binary: settings, wiring, listeners, admin pages.
+//!
+//! In reading order: [`cli`] (the command line), [`config`] (settings: flag > environment > file > default), [`target`] (which roles run here),
+//! [`graph`] (everything built in dependency order, and the order in which it stops), [`http`] (routes, tenant, admin pages), [`signals`].
+//!
+//! Invariants: there are no globals; a listener is bound before anything is built on it and serves from the first moment, answering 503
+//! where a role is not ready; SIGTERM drains.
+
+pub mod cli;
+pub mod config;
+pub mod graph;
+pub mod http;
+pub mod signals;
+pub mod target;
+
+pub use config::Config;
+pub use graph::Server;
+pub use target::{Target, Targets};

@@ -159,6 +159,26 @@ impl BatchBuilder {
         self.end_series(hash, LabelSpan { in_arena: true, start, len: block.as_bytes().len() as u32 });
     }
 
+    /// The arena, to write a canonical block into before its series ends with [`Self::end_series_in_arena`]. Only appended to: blocks of
+    /// earlier series lie there.
+    #[inline]
+    pub fn arena_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.arena
+    }
+
+    /// The arena.
+    #[inline]
+    #[must_use]
+    pub fn arena(&self) -> &[u8] {
+        &self.arena
+    }
+
+    /// Ends the open series; its canonical block was written to the arena at this range.
+    #[inline]
+    pub fn end_series_in_arena(&mut self, hash: SeriesHash, range: Range<usize>) {
+        self.end_series(hash, LabelSpan { in_arena: true, start: range.start as u32, len: (range.end - range.start) as u32 });
+    }
+
     /// Forgets the samples, histograms and exemplars added since the last series ended; how many there were.
     pub fn discard_series(&mut self) -> (u32, u32, u32) {
         let now = self.cursor();

@@ -40,11 +40,13 @@ pub enum RejectReason {
     ExemplarLabelsTooLong,
     /// Metadata that breaks a limit.
     InvalidMetadata,
+    /// A remote-write 2.0 series with nothing to write, which the specification forbids.
+    EmptySeries,
 }
 
 impl RejectReason {
     /// Every reason, for metrics that start at zero and for codecs.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::MissingMetricName,
         Self::InvalidMetricName,
         Self::InvalidLabelName,
@@ -62,6 +64,7 @@ impl RejectReason {
         Self::SeriesLimit,
         Self::ExemplarLabelsTooLong,
         Self::InvalidMetadata,
+        Self::EmptySeries,
     ];
 
     /// The stable id.
@@ -85,6 +88,7 @@ impl RejectReason {
             Self::SeriesLimit => "series_limit",
             Self::ExemplarLabelsTooLong => "exemplar_labels_too_long",
             Self::InvalidMetadata => "invalid_metadata",
+            Self::EmptySeries => "empty_series",
         }
     }
 

@@ -9,6 +9,9 @@ pub enum QueryError {
     /// Evaluation failed (`execution`, 422): many-to-many matching, duplicate series, a limit. A limit names itself.
     #[error("{0}")]
     Execution(String),
+    /// The server has more queries than it may take (`too_many_requests`, 429). The text names the setting.
+    #[error("{0}")]
+    TooManyRequests(String),
     /// The deadline passed (`timeout`, 503).
     #[error("query timed out in {0}")]
     Timeout(&'static str),

@@ -113,6 +113,12 @@ impl InstanceState {
             Self::Unhealthy => "UNHEALTHY",
         }
     }
+
+    /// The state of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Joining, Self::Active, Self::Leaving, Self::Unhealthy].into_iter().find(|state| state.as_str() == name)
+    }
 }
 
 /// One process in one role.
@@ -128,7 +134,8 @@ pub struct Instance {
     pub zone: String,
     /// Its state.
     pub state: InstanceState,
-    /// Grows by one with every registration of this id and role; what carries an older epoch is fenced.
+    /// Drawn from one counter of the cluster at every registration: no two registrations ever share it, and of one id and role a later one has
+    /// a larger one. What carries an older epoch is fenced.
     pub epoch: u64,
     /// Wall time of its registration, milliseconds since the epoch; for people, not for decisions.
     pub registered_at_ms: i64,

@@ -2,23 +2,38 @@
 //!
 //! A role is handed `Arc<dyn IngesterClient>` and the like and cannot tell a neighbour in the same process from one across the network;
 //! nothing is serialised in the first case. In reading order: [`context`] (tenant and deadline of a call), [`error`] (what may go wrong, sorted by
-//! who can do something about it), [`ingester`], [`coordinator`], [`write`], [`query`] (the traits).
+//! who can do something about it), [`ingester`], [`coordinator`], [`write`], [`query`] (the traits); then what the gRPC implementations share: [`channels`] (connections), [`metadata`]
+//! (tenant, deadline, trace and cluster of a call) and [`status`] (errors on the wire); and the gRPC clients: [`ingester_grpc`], [`coordinator_grpc`].
+//! [`membership`] and [`cluster_watch`] are what every role needs of the coordinator: being in the cluster, and seeing it.
 //!
 //! Never here: decisions (who is asked, how many must answer). Those belong to the roles.
 
+pub mod channels;
+pub mod cluster_watch;
 pub mod context;
 pub mod coordinator;
+pub mod coordinator_grpc;
 pub mod error;
 pub mod ingester;
+pub mod ingester_grpc;
+pub mod membership;
+pub mod metadata;
 pub mod query;
+pub mod status;
 pub mod write;
 
+pub use channels::Channels;
+pub use cluster_watch::ClusterWatch;
 pub use context::CallContext;
 pub use coordinator::{CoordinatorClient, Lease, Registration, SnapshotStream};
+pub use coordinator_grpc::GrpcCoordinatorClient;
 pub use error::{RpcError, RpcErrorKind};
 pub use ingester::{
     ExemplarSeries, IngesterClient, IngesterPool, LabelNamesRequest, LabelValuesRequest, PushSlice, SelectBatch, SelectStream,
     SeriesRequest, StreamSelectRequest,
 };
+pub use ingester_grpc::{GrpcIngesterClient, GrpcIngesterPool};
+pub use membership::{Membership, MembershipStatus};
+pub use metadata::ClusterIdentity;
 pub use query::QueryRunner;
 pub use write::{WriteError, WritePath};

@@ -167,7 +167,7 @@ pub enum DurationExpr {
 pub struct VectorSelector {
     /// Where, modifiers included.
     pub span: TextSpan,
-    /// The metric name, if written before or as the first item in the braces.
+    /// The metric name, if written before the braces (as Prometheus keeps it: `{"foo"}` has only the matcher).
     pub name: Option<String>,
     /// All matchers in the order written; the one for the name comes last if the name stands before the braces (as Prometheus keeps it).
     pub matchers: Vec<Matcher>,

@@ -1,0 +1,44 @@
+# Plimsoll's commands. `make run` starts it, `make test` proves it; both share one profile and one target directory per machine
+# (~/.cache/plimsoll/target, or CARGO_TARGET_DIR), so that what one has compiled the other does not compile again.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export PLIMSOLL_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/plimsoll
+export CARGO_TARGET_DIR ?= $(PLIMSOLL_CACHE)/target
+# RocksDB is compiled once per machine, outside of cargo (ci/rocksdb says why). Expanded when a recipe runs.
+ROCKSDB = export ROCKSDB_STATIC=1; ROCKSDB_LIB_DIR="$$(ci/rocksdb)"; export ROCKSDB_LIB_DIR
+
+.PHONY: help run build test unit lint fmt bench conformance deny
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+run: ## build and start everything in one process, data in ./data (ARGS="--http-listen ..." to change)
+	@ci/deps build
+	@$(ROCKSDB); cargo build --release --locked -p plimsoll
+	@exec "$(CARGO_TARGET_DIR)/release/plimsoll" run $(ARGS)
+
+build: ## the binaries, in $CARGO_TARGET_DIR/release
+	@ci/deps build
+	@$(ROCKSDB); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
+
+test: ## everything that must hold: format, lints, arrows, dependencies, unit, property, conformance and whole-system tests
+	@ci/deps test
+	@cargo fmt --all --check
+	@ci/check-arrows
+	@ci/deny
+	@$(ROCKSDB); cargo clippy --release --locked --workspace --all-targets --quiet -- -D warnings
+	@$(ROCKSDB); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
+	@$(ROCKSDB); ci/test
+
+bench: ## benchmarks of the hot paths (criterion) and a first load test
+	@ci/deps build
+	@$(ROCKSDB); cargo bench --locked --workspace
+	@$(ROCKSDB); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
+	@"$(CARGO_TARGET_DIR)/release/loadtest" write
+	@"$(CARGO_TARGET_DIR)/release/loadtest" query
+
+fmt: ## format all code
+	@cargo fmt --all

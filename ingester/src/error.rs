@@ -1,0 +1,83 @@
+//! What the ingester refuses and where it fails.
+
+use rpc::{RpcError, RpcErrorKind};
+use tsdb::WalError;
+
+/// Why a call failed. What is refused sample by sample is not an error but in the report.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The log is still being replayed: what is not there yet would be missing in an answer, or be overtaken by a push.
+    #[error("the ingester is starting: it is still replaying its write-ahead log")]
+    Starting,
+    /// The ingester takes no more pushes.
+    #[error("the ingester is stopping")]
+    Stopping,
+    /// No room for the push.
+    #[error("pushes in progress hold {used} bytes and this one {wanted}, the limit is {max} (ingester.max_inflight_push_bytes)")]
+    InflightFull {
+        /// Held now.
+        used: usize,
+        /// Asked for.
+        wanted: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// One more tenant than allowed.
+    #[error("the ingester holds samples of {max} tenants, the limit (ingester.max_tenants)")]
+    TooManyTenants {
+        /// The bound.
+        max: usize,
+    },
+    /// One more query than allowed.
+    #[error("the ingester has {max} queries open, the most that it serves at a time")]
+    TooManyQueries {
+        /// The bound.
+        max: usize,
+    },
+    /// The answer is larger than the tenant's limit.
+    #[error("the query reads more than {max} {what} (max_query_series)")]
+    TooLargeAnswer {
+        /// Series, label values, …
+        what: &'static str,
+        /// The bound.
+        max: usize,
+    },
+    /// The deadline passed. A push may have been taken nevertheless.
+    #[error("the deadline passed")]
+    DeadlineExceeded,
+    /// The log did not take the push. It is not acknowledged; the sender tries again.
+    #[error("the push is not in the write-ahead log: {0}")]
+    Wal(#[from] WalError),
+    /// Work on the CPU pool panicked; the panic hook has logged why.
+    #[error("the ingester failed inside; its log says why")]
+    Panicked,
+}
+
+impl From<Error> for RpcError {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::Starting | Error::Stopping | Error::InflightFull { .. } | Error::TooManyQueries { .. } => RpcErrorKind::Unavailable,
+            Error::TooManyTenants { .. } | Error::TooLargeAnswer { .. } => RpcErrorKind::LimitExceeded,
+            Error::DeadlineExceeded => RpcErrorKind::DeadlineExceeded,
+            Error::Wal(WalError::TooLarge { .. }) => RpcErrorKind::LimitExceeded,
+            // Another replica's disk may be well.
+            Error::Wal(_) => RpcErrorKind::Unavailable,
+            Error::Panicked => RpcErrorKind::Internal,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+/// Why the ingester could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log could not be opened.
+    #[error("cannot open the write-ahead log: {0}")]
+    Open(#[source] WalError),
+    /// The log could not be read back.
+    #[error("cannot replay the write-ahead log: {0}")]
+    Replay(#[source] WalError),
+    /// The replay panicked.
+    #[error("the replay of the write-ahead log panicked")]
+    Panicked,
+}

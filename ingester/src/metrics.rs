@@ -1,0 +1,149 @@
+//! What the ingester counts. No metric carries a tenant.
+//!
+//! Events move the counters of [`Metrics`]; what can be asked for is asked when the metrics are read ([`sizes`]).
+
+use std::sync::atomic::AtomicU64;
+
+use model::RejectReason;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tsdb::wal::ReplayReport;
+use tsdb::{AppendOutcome, WalError};
+
+use crate::error::Error;
+
+mod sizes;
+
+pub(crate) use sizes::{Sizes, register_sizes};
+
+/// Prefix of all names.
+const PREFIX: &str = "plimsoll_ingester";
+
+/// Labels of what was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByKind {
+    /// `float`, `histogram`, `exemplar`.
+    kind: &'static str,
+}
+
+/// Labels of what was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByReason {
+    /// [`RejectReason::as_str`].
+    reason: &'static str,
+    /// As in [`ByKind`].
+    kind: &'static str,
+}
+
+/// Labels of pushes that failed as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByCause {
+    /// `wal`, `deadline`, `limit`, `internal`.
+    cause: &'static str,
+}
+
+const CAUSES: [&str; 4] = ["wal", "deadline", "limit", "internal"];
+
+/// Counters and histograms that events move. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    floats: Counter,
+    histograms: Counter,
+    exemplars: Counter,
+    duplicates: Counter,
+    created: Counter,
+    rejected: Family<ByReason, Counter>,
+    failed: Family<ByCause, Counter>,
+    push_duration: Histogram,
+    series_read: Counter,
+    replay_duration: Gauge<f64, AtomicU64>,
+    replayed_samples: Counter,
+    wal_corruptions: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix(PREFIX);
+        // From a push of one series in memory to a disk that hangs.
+        let seconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        let appended = Family::<ByKind, Counter>::default();
+        let of_kind = |kind| appended.get_or_create_owned(&ByKind { kind });
+        let metrics = Self {
+            floats: of_kind("float"),
+            histograms: of_kind("histogram"),
+            exemplars: of_kind("exemplar"),
+            duplicates: Counter::default(),
+            created: Counter::default(),
+            rejected: Family::default(),
+            failed: Family::default(),
+            push_duration: Histogram::new(seconds),
+            series_read: Counter::default(),
+            replay_duration: Gauge::default(),
+            replayed_samples: Counter::default(),
+            wal_corruptions: Counter::default(),
+        };
+        for cause in CAUSES {
+            drop(metrics.failed.get_or_create_owned(&ByCause { cause }));
+        }
+        for reason in RejectReason::ALL.map(RejectReason::as_str) {
+            drop(metrics.rejected.get_or_create_owned(&ByReason { reason, kind: "float" }));
+        }
+        registry.register("appended_samples", "Samples and exemplars taken, by kind", appended);
+        registry.register("duplicate_samples", "Samples that were there already, with the same value", metrics.duplicates.clone());
+        registry.register("created_series", "Series made in memory by pushes", metrics.created.clone());
+        registry.register("rejected_samples", "Samples and exemplars refused, by reason and kind", metrics.rejected.clone());
+        registry.register("failed_pushes", "Pushes that failed as a whole, by cause", metrics.failed.clone());
+        registry.register("push_duration_seconds", "Time from a push's arrival to its answer", metrics.push_duration.clone());
+        registry.register("series_read", "Series read for queries", metrics.series_read.clone());
+        registry.register("wal_replay_duration_seconds", "How long the last replay took", metrics.replay_duration.clone());
+        registry.register("wal_replayed_samples", "Samples that the replay brought back", metrics.replayed_samples.clone());
+        registry.register("wal_corruptions", "Damaged places found by the replay, torn tails not counted", metrics.wal_corruptions.clone());
+        metrics
+    }
+
+    /// A push is in the head and in the log.
+    pub(crate) fn appended(&self, outcome: &AppendOutcome) {
+        self.floats.inc_by(outcome.samples);
+        self.histograms.inc_by(outcome.histograms);
+        self.exemplars.inc_by(outcome.exemplars);
+        self.duplicates.inc_by(outcome.duplicates);
+        self.created.inc_by(outcome.created);
+        for rejected in &outcome.rejected {
+            let reason = rejected.reason.as_str();
+            let counts = [("float", rejected.samples), ("histogram", rejected.histograms), ("exemplar", rejected.exemplars)];
+            for (kind, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+                self.rejected.get_or_create(&ByReason { reason, kind }).inc_by(u64::from(count));
+            }
+        }
+    }
+
+    /// A push that was let in has been answered.
+    pub(crate) fn push_ended(&self, seconds: f64, error: Option<&Error>) {
+        self.push_duration.observe(seconds);
+        let cause = match error {
+            None => return,
+            Some(Error::DeadlineExceeded) => "deadline",
+            Some(Error::Wal(WalError::TooLarge { .. } | WalError::Overloaded { .. })) => "limit",
+            Some(Error::Wal(_)) => "wal",
+            Some(
+                Error::InflightFull { .. } | Error::TooManyTenants { .. } | Error::TooManyQueries { .. } | Error::TooLargeAnswer { .. },
+            ) => "limit",
+            Some(Error::Starting | Error::Stopping | Error::Panicked) => "internal",
+        };
+        self.failed.get_or_create(&ByCause { cause }).inc();
+    }
+
+    pub(crate) fn read(&self, series: usize) {
+        self.series_read.inc_by(series as u64);
+    }
+
+    pub(crate) fn replayed(&self, seconds: f64, report: &ReplayReport) {
+        self.replay_duration.set(seconds);
+        self.replayed_samples.inc_by(report.heads.samples + report.heads.histograms);
+        self.wal_corruptions.inc_by(report.quarantined + report.heads.malformed);
+    }
+}

@@ -1,0 +1,198 @@
+//! The ingester as a whole: its parts, its start, its upkeep and its end.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use limits::LimitsProvider;
+use prometheus_client::registry::Registry;
+use ring::InstanceState;
+use runtime::clock::SharedClock;
+use runtime::{CpuPool, Shutdown, Tasks};
+use tokio::sync::{Semaphore, watch};
+use tsdb::Wal;
+use tsdb::fs::Fs;
+use tsdb::wal::{Replay, ReplayReport};
+
+use crate::config::Config;
+use crate::error::StartError;
+use crate::inflight::InflightBytes;
+use crate::lifecycle::Lifecycle;
+use crate::metrics::{Metrics, Sizes, register_sizes};
+use crate::push::Outcomes;
+use crate::query::MAX_OPEN_QUERIES;
+use crate::tenants::Tenants;
+
+mod upkeep;
+
+/// What the ingester needs from others.
+pub struct Deps {
+    /// Folder of the write-ahead log; made if it is not there.
+    pub wal_dir: PathBuf,
+    /// The file system.
+    pub fs: Arc<dyn Fs>,
+    /// Time.
+    pub clock: SharedClock,
+    /// Tasks.
+    pub tasks: Tasks,
+    /// Where large pushes go into heads. Not shared with queries, so that these cannot keep writes waiting.
+    pub push_pool: CpuPool,
+    /// Where heads are read.
+    pub query_pool: CpuPool,
+    /// Limits of tenants.
+    pub limits: LimitsProvider,
+    /// A random number of this start that outsiders cannot know ([`tsdb::WalConfig::salt`]).
+    pub wal_salt: u64,
+}
+
+/// How long pushes in progress may take to end when the ingester stops. Each is a write to the disk away from its answer.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The ingester, not running yet.
+#[derive(Debug)]
+pub struct Service {
+    ingester: Ingester,
+    replay: Replay,
+}
+
+/// The ingester, as others see it: an [`rpc::IngesterClient`], and the subject of [`crate::grpc::server`]. Cheap to clone. It answers
+/// `Unavailable` until [`Service::run`] has replayed the log.
+#[derive(Clone)]
+pub struct Ingester {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// The parts.
+pub(crate) struct Shared {
+    pub(crate) clock: SharedClock,
+    pub(crate) tasks: Tasks,
+    pub(crate) push_pool: CpuPool,
+    pub(crate) query_pool: CpuPool,
+    pub(crate) limits: LimitsProvider,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) inflight: Arc<InflightBytes>,
+    pub(crate) open_queries: Arc<Semaphore>,
+    pub(crate) tenants: Tenants,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) wal: Wal,
+    pub(crate) metrics: Metrics,
+    pub(crate) sizes: Sizes,
+    pub(crate) retention_ms: i64,
+}
+
+impl Service {
+    /// Opens the log and wires the parts. Blocks for some milliseconds: the log is read by [`Service::run`].
+    pub fn build(config: &Config, deps: Deps, registry: &mut Registry) -> Result<Self, StartError> {
+        let (wal, replay) = Wal::open(deps.wal_dir, config.wal(deps.wal_salt), deps.fs).map_err(StartError::Open)?;
+        let retention_ms = config.retention_ms();
+        let floor_ms = deps.clock.now_ms().saturating_sub(retention_ms);
+        let shared = Arc::new(Shared {
+            tenants: Tenants::new(config.max_tenants, deps.limits.clone(), floor_ms),
+            clock: deps.clock,
+            tasks: deps.tasks,
+            push_pool: deps.push_pool,
+            query_pool: deps.query_pool,
+            limits: deps.limits,
+            lifecycle: Lifecycle::new(),
+            inflight: InflightBytes::new(config.max_inflight_push_bytes),
+            open_queries: Arc::new(Semaphore::new(MAX_OPEN_QUERIES)),
+            outcomes: Outcomes::default(),
+            wal,
+            metrics: Metrics::register(registry),
+            sizes: Sizes::default(),
+            retention_ms,
+        });
+        register_sizes(registry, &shared);
+        Ok(Self { ingester: Ingester { shared }, replay })
+    }
+
+    /// The handle.
+    #[must_use]
+    pub fn ingester(&self) -> Ingester {
+        self.ingester.clone()
+    }
+
+    /// Replays the log, serves until shutdown is requested, then drains and brings the log to the disk. Fails if the log cannot be replayed:
+    /// an ingester that lost sight of what it acknowledged must not answer.
+    pub async fn run(self, mut shutdown: Shutdown) -> Result<(), StartError> {
+        let Self { ingester: Ingester { shared }, replay } = self;
+        shared.replay(replay).await?;
+        shared.lifecycle.set(InstanceState::Active);
+        tokio::select! {
+            () = shutdown.requested() => {}
+            () = upkeep::run(&shared) => {}
+        }
+        shared.stop().await;
+        Ok(())
+    }
+}
+
+impl Ingester {
+    /// Where it is in its life.
+    #[must_use]
+    pub fn state(&self) -> InstanceState {
+        self.shared.lifecycle.state()
+    }
+
+    /// Follows its life, for whoever tells the coordinator.
+    #[must_use]
+    pub fn watch_state(&self) -> watch::Receiver<InstanceState> {
+        self.shared.lifecycle.watch()
+    }
+}
+
+impl Shared {
+    async fn replay(self: &Arc<Self>, replay: Replay) -> Result<(), StartError> {
+        let started = self.clock.monotonic();
+        tracing::info!(bytes = replay.bytes(), "replaying the write-ahead log");
+        let shared = Arc::clone(self);
+        let report = self.tasks.spawn_blocking(move || replay_into(&shared, replay)).await;
+        let report = report.map_err(|_| StartError::Panicked)?.map_err(StartError::Replay)?;
+        let seconds = self.clock.monotonic().saturating_sub(started).as_secs_f64();
+        self.metrics.replayed(seconds, &report);
+        tracing::info!(
+            seconds,
+            records = report.records,
+            series = report.heads.series,
+            samples = report.heads.samples,
+            skipped = report.heads.skipped,
+            orphans = report.heads.orphans,
+            damaged_places = report.quarantined,
+            torn_bytes = report.torn_bytes,
+            "write-ahead log replayed"
+        );
+        Ok(())
+    }
+
+    /// LEAVING: takes no more pushes, lets those in progress end, and syncs what they wrote.
+    async fn stop(self: &Arc<Self>) {
+        self.lifecycle.set(InstanceState::Leaving);
+        if tokio::time::timeout(DRAIN_TIMEOUT, self.lifecycle.drained()).await.is_err() {
+            // Their callers get no answer, so nothing that was acknowledged is in danger.
+            tracing::warn!(pushes = self.lifecycle.pushes(), "pushes were still in progress after {DRAIN_TIMEOUT:?}");
+        }
+        let shared = Arc::clone(self);
+        match self.tasks.spawn_blocking(move || shared.wal.sync()).await {
+            Ok(Ok(())) => tracing::info!("ingester stopped: write-ahead log is on the disk"),
+            Ok(Err(error)) => tracing::error!(%error, "ingester stopped, but the write-ahead log could not be synced"),
+            Err(_) => tracing::error!("ingester stopped, but syncing the write-ahead log panicked"),
+        }
+    }
+
+    pub(crate) fn open_queries(&self) -> usize {
+        MAX_OPEN_QUERIES.saturating_sub(self.open_queries.available_permits())
+    }
+}
+
+fn replay_into(shared: &Shared, replay: Replay) -> Result<ReplayReport, tsdb::WalError> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    // No limit on tenants here: whatever is in the log was acknowledged.
+    replay.run(&|tenant: &model::TenantId| Some(Arc::clone(&shared.tenants.get_or_restore(tenant).head)), workers)
+}
+
+impl fmt::Debug for Ingester {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ingester").field("state", &self.state()).field("tenants", &self.shared.tenants.count()).finish_non_exhaustive()
+    }
+}

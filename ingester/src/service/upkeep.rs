@@ -1,0 +1,57 @@
+//! What is done now and then: forgetting old samples, giving disk space back, and measuring.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Shared;
+
+/// How often old samples are forgotten. Chunks span up to two hours, so more often would find nothing more.
+const TRUNCATE_EVERY: Duration = Duration::from_secs(300);
+
+/// How often the sizes of heads are measured, which walks all series.
+const MEASURE_EVERY: Duration = Duration::from_secs(30);
+
+/// Runs until it is dropped.
+pub(super) async fn run(shared: &Arc<Shared>) {
+    let mut truncated = shared.clock.monotonic();
+    loop {
+        let due = shared.clock.monotonic().saturating_sub(truncated) >= TRUNCATE_EVERY;
+        if due {
+            truncated = shared.clock.monotonic();
+        }
+        let blocking = Arc::clone(shared);
+        // A panic has been logged by the hook; the next round tries again.
+        let _ = shared.tasks.spawn_blocking(move || blocking.round(due)).await;
+        tokio::time::sleep(MEASURE_EVERY).await;
+    }
+}
+
+impl Shared {
+    fn round(&self, truncate: bool) {
+        if truncate {
+            self.truncate();
+        }
+        self.sizes.refresh(&self.tenants);
+    }
+
+    /// Forgets samples older than the retention: first in the heads, then, since no head needs them, in the log.
+    pub(crate) fn truncate(&self) {
+        let now_ms = self.clock.now_ms();
+        let before_ms = now_ms.saturating_sub(self.retention_ms);
+        self.tenants.raise_floor(before_ms);
+        let (mut series, mut chunks) = (0, 0);
+        for (_, tenant) in self.tenants.all() {
+            let dropped = tenant.head.truncate(before_ms);
+            series += dropped.series;
+            chunks += dropped.chunks;
+        }
+        let tenants = self.tenants.forget_idle();
+        match self.wal.truncate(now_ms, before_ms) {
+            Ok(log) => {
+                let (segments, bytes) = (log.segments, log.bytes);
+                tracing::info!(series, chunks, tenants, segments, bytes, "samples older than the retention forgotten");
+            }
+            Err(error) => tracing::warn!(%error, "old segments of the write-ahead log could not be deleted; trying again later"),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Which tenants have a head.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+use hashbrown::HashMap;
+use limits::LimitsProvider;
+use model::TenantId;
+use parking_lot::RwLock;
+use tsdb::{Head, HeadConfig};
+
+use crate::error::Error;
+
+/// One tenant's share of the ingester.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    /// Its recent series.
+    pub(crate) head: Arc<Head>,
+    /// Whose push may go into the head and join the log's queue. Pushes of one tenant take turns, so that samples of a series are in the log
+    /// in the order in which the head took them: a replay that meets the later one first would refuse the earlier one. A turn is some
+    /// hundred microseconds, and waiting for it holds no thread.
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// All tenants. Heads are made by the first push (or the replay) and forgotten when they are empty.
+#[derive(Debug)]
+pub(crate) struct Tenants {
+    /// Never held while a head works.
+    map: RwLock<HashMap<TenantId, Arc<Tenant>>>,
+    max: usize,
+    limits: LimitsProvider,
+    /// Samples before it are too old for every head.
+    floor_ms: AtomicI64,
+}
+
+impl Tenants {
+    pub(crate) fn new(max: usize, limits: LimitsProvider, floor_ms: i64) -> Self {
+        Self { map: RwLock::default(), max, limits, floor_ms: AtomicI64::new(floor_ms) }
+    }
+
+    pub(crate) fn get(&self, tenant: &TenantId) -> Option<Arc<Tenant>> {
+        self.map.read().get(tenant).cloned()
+    }
+
+    /// The tenant, made if there is room for one more.
+    pub(crate) fn get_or_create(&self, tenant: &TenantId) -> Result<Arc<Tenant>, Error> {
+        if let Some(found) = self.get(tenant) {
+            return Ok(found);
+        }
+        let mut map = self.map.write();
+        if let Some(found) = map.get(tenant) {
+            return Ok(Arc::clone(found));
+        }
+        if map.len() >= self.max {
+            return Err(Error::TooManyTenants { max: self.max });
+        }
+        let made = Arc::new(self.make(tenant));
+        map.insert(tenant.clone(), Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// The tenant, made without regard to the bound: for the replay, since what is in the log was acknowledged.
+    pub(crate) fn get_or_restore(&self, tenant: &TenantId) -> Arc<Tenant> {
+        let mut map = self.map.write();
+        Arc::clone(map.entry(tenant.clone()).or_insert_with(|| Arc::new(self.make(tenant))))
+    }
+
+    fn make(&self, tenant: &TenantId) -> Tenant {
+        let limits = self.limits.of(tenant);
+        let head = Head::new(HeadConfig {
+            max_series: max_series(limits.max_series),
+            creation_grace_ms: limits.creation_grace_period_ms,
+            max_exemplars: limits.max_exemplars,
+            max_metadata: limits.max_metadata,
+            ..HeadConfig::default()
+        });
+        // An empty head has nothing to drop; this tells it which samples are too old.
+        head.truncate(self.floor_ms.load(Relaxed));
+        Tenant { head: Arc::new(head), turn: Arc::default() }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.map.read().len()
+    }
+
+    /// All tenants now.
+    pub(crate) fn all(&self) -> Vec<(TenantId, Arc<Tenant>)> {
+        self.map.read().iter().map(|(id, tenant)| (id.clone(), Arc::clone(tenant))).collect()
+    }
+
+    /// Heads made from now on refuse samples before this time.
+    pub(crate) fn raise_floor(&self, floor_ms: i64) {
+        self.floor_ms.fetch_max(floor_ms, Relaxed);
+    }
+
+    /// Forgets tenants without series that nobody is working with; how many. Whoever works with a tenant holds a reference that it got while the
+    /// map was locked, so under the map's write lock a count of one means that nobody does.
+    pub(crate) fn forget_idle(&self) -> usize {
+        let mut map = self.map.write();
+        let before = map.len();
+        map.retain(|_, tenant| Arc::strong_count(tenant) > 1 || Arc::strong_count(&tenant.head) > 1 || tenant.head.series_count() > 0);
+        before - map.len()
+    }
+}
+
+/// The limit as the head takes it: zero is none.
+pub(crate) fn max_series(limit: usize) -> usize {
+    if limit == 0 { usize::MAX } else { limit }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use limits::LimitsProvider;
+    use model::TenantId;
+
+    use super::Tenants;
+    use crate::error::Error;
+
+    #[test]
+    fn tenants_are_bounded_and_idle_ones_are_forgotten() {
+        let tenants = Tenants::new(2, LimitsProvider::default(), 0);
+        let id = |name| TenantId::new(name).unwrap();
+        assert!(tenants.get(&id("a")).is_none());
+        let a = tenants.get_or_create(&id("a")).unwrap();
+        assert!(Arc::ptr_eq(&a, &tenants.get_or_create(&id("a")).unwrap()));
+        tenants.get_or_create(&id("b")).unwrap();
+        assert!(matches!(tenants.get_or_create(&id("c")), Err(Error::TooManyTenants { max: 2 })));
+        assert_eq!(tenants.forget_idle(), 1, "b; somebody works with a");
+        assert!(tenants.get_or_create(&id("c")).is_ok());
+        drop(a);
+        assert_eq!(tenants.forget_idle(), 2);
+        assert_eq!(tenants.count(), 0);
+    }
+}

@@ -1,0 +1,11 @@
+#![allow(clippy::disallowed_methods, reason = "tests spawn and wait as they like")]
+
+mod drain;
+mod failures;
+mod grpc;
+mod isolation;
+mod limits;
+mod push_and_query;
+mod retention;
+mod rig;
+mod survival;

@@ -1,0 +1,109 @@
+//! The engine: an expression, a time and a store in, a complete answer out.
+
+use std::sync::Arc;
+
+use crate::cancel::CancelToken;
+use crate::error::QueryError;
+use crate::eval::{self, QueryState};
+use crate::limits::QueryLimits;
+use crate::parser::ast::Expr;
+use crate::plan::{Plan, PlanOptions, Planner, QueryTime};
+use crate::storage::Queryable;
+use crate::value::QueryResult;
+
+/// Prometheus's lookback.
+pub const DEFAULT_LOOKBACK_MS: i64 = 5 * 60 * 1000;
+
+/// Prometheus's subquery step where none is written (its `evaluation_interval`).
+pub const DEFAULT_SUBQUERY_STEP_MS: i64 = 60 * 1000;
+
+/// Settings of an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// How old a sample may be and still count at a step: it must be younger than this. Milliseconds, > 0.
+    pub lookback_ms: i64,
+    /// The step of subqueries that name none. Milliseconds, > 0.
+    pub default_subquery_step_ms: i64,
+    /// `promql-delayed-name-removal`: `__name__`, `__type__` and `__unit__` are dropped at the end rather than by each function.
+    pub delayed_name_removal: bool,
+    /// Limits of each query.
+    pub limits: QueryLimits,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            lookback_ms: DEFAULT_LOOKBACK_MS,
+            default_subquery_step_ms: DEFAULT_SUBQUERY_STEP_MS,
+            delayed_name_removal: false,
+            limits: QueryLimits::default(),
+        }
+    }
+}
+
+/// What one query brings along.
+#[derive(Clone)]
+pub struct QueryContext {
+    /// The tenant's series.
+    pub storage: Arc<dyn Queryable>,
+    /// Cancellation and deadline.
+    pub cancel: CancelToken,
+    /// Overrides [`EngineOptions::lookback_ms`] (`lookback_delta` of the HTTP API).
+    pub lookback_ms: Option<i64>,
+    /// Overrides [`EngineOptions::limits`], for limits per tenant.
+    pub limits: Option<QueryLimits>,
+    /// The text that the expression was parsed from, for the line and column of annotations. Without it columns count from
+    /// the start of the expression.
+    pub text: Option<Arc<str>>,
+}
+
+impl QueryContext {
+    /// A context without cancellation and overrides.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Queryable>) -> Self {
+        Self { storage, cancel: CancelToken::new(), lookback_ms: None, limits: None, text: None }
+    }
+}
+
+/// Evaluates expressions. Stateless between queries and cheap to clone; synchronous: call it from a CPU pool.
+#[derive(Debug, Clone, Default)]
+pub struct Engine {
+    options: EngineOptions,
+}
+
+impl Engine {
+    /// An engine.
+    #[must_use]
+    pub fn new(options: EngineOptions) -> Self {
+        Self { options }
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// Evaluates `expr` at one time. A range vector expression yields the raw samples of its window.
+    pub fn instant(&self, expr: &Expr, t_ms: i64, ctx: &QueryContext) -> Result<QueryResult, QueryError> {
+        self.run(expr, QueryTime::instant(t_ms), ctx)
+    }
+
+    /// Evaluates `expr` at `start_ms`, `start_ms + step_ms`, … up to and including `end_ms`.
+    pub fn range(&self, expr: &Expr, start_ms: i64, end_ms: i64, step_ms: i64, ctx: &QueryContext) -> Result<QueryResult, QueryError> {
+        self.run(expr, QueryTime::range(start_ms, end_ms, step_ms)?, ctx)
+    }
+
+    fn run(&self, expr: &Expr, time: QueryTime, ctx: &QueryContext) -> Result<QueryResult, QueryError> {
+        ctx.cancel.check("query preparation")?;
+        let state = Arc::new(QueryState::new(ctx, self.options.limits, self.options.delayed_name_removal));
+        let options = PlanOptions {
+            lookback_ms: ctx.lookback_ms.unwrap_or(self.options.lookback_ms),
+            default_subquery_step_ms: self.options.default_subquery_step_ms,
+        };
+        let plan: Plan = Planner::new(options, time, &state.budget).plan(expr)?;
+        let value = eval::run(&plan, time, &state, ctx.storage.as_ref())?;
+        let (warnings, infos) = state.annotations.render(ctx.text.as_deref());
+        Ok(QueryResult { value, warnings, infos, stats: state.budget.stats() })
+    }
+}

@@ -1,0 +1,84 @@
+//! Small operators between others.
+
+use model::Labels;
+
+use super::column::{ScalarColumn, StepVector};
+use super::scalar::ScalarSource;
+use super::series::{BoxStream, Series, Stream};
+use crate::error::QueryError;
+
+/// `vector(s)`: one series without labels.
+pub(super) struct FromScalar {
+    scalar: Option<ScalarSource>,
+    steps: usize,
+}
+
+impl FromScalar {
+    pub(super) fn new(scalar: ScalarSource, steps: usize) -> Self {
+        Self { scalar: Some(scalar), steps }
+    }
+}
+
+impl Stream for FromScalar {
+    fn next_batch(&mut self) -> Result<Option<Vec<Series>>, QueryError> {
+        let Some(scalar) = self.scalar.take() else { return Ok(None) };
+        let column = StepVector::of(match scalar.evaluate(self.steps)? {
+            ScalarColumn::Constant(v) => vec![v; self.steps],
+            ScalarColumn::Steps(all) => all,
+        });
+        Ok(Some(vec![Series { labels: Labels::empty(), drop_name: false, column }]))
+    }
+
+    fn whole(&self) -> bool {
+        true
+    }
+}
+
+/// Leaves histograms out.
+pub(super) struct FloatsOnly(pub(super) BoxStream);
+
+impl Stream for FloatsOnly {
+    fn next_batch(&mut self) -> Result<Option<Vec<Series>>, QueryError> {
+        while let Some(mut batch) = self.0.next_batch()? {
+            batch.retain_mut(|series| {
+                series.column.drop_histograms();
+                !series.column.is_empty()
+            });
+            if !batch.is_empty() {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    fn whole(&self) -> bool {
+        self.0.whole()
+    }
+}
+
+/// Functions of native histograms: floats have no result, histograms are refused.
+pub(super) struct HistogramOnly {
+    input: BoxStream,
+    function: &'static str,
+}
+
+impl HistogramOnly {
+    pub(super) fn new(input: BoxStream, function: &'static str) -> Self {
+        Self { input, function }
+    }
+}
+
+impl Stream for HistogramOnly {
+    fn next_batch(&mut self) -> Result<Option<Vec<Series>>, QueryError> {
+        while let Some(batch) = self.input.next_batch()? {
+            if batch.iter().any(|series| !series.column.histograms().is_empty()) {
+                return Err(QueryError::Execution(format!("{} of native histograms is not available in this version", self.function)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn whole(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,173 @@
+//! Aggregations.
+//!
+//! [`Fold`] streams: each series is folded into its group's columns and dropped. [`pick`] keeps the best few series per group and step,
+//! [`count_values`] counts per value, [`ratio`] passes series through.
+
+use std::sync::Arc;
+
+use hashbrown::hash_map::Entry;
+
+use super::column::ScalarColumn;
+use super::identity::{LabelSubset, SeriesMap};
+use super::scalar::ScalarSource;
+use super::series::{BoxStream, Ready, Series, Stream};
+use super::QueryState;
+use crate::error::QueryError;
+use crate::limits::Charge;
+use crate::parser::ast::{AggregateOp, TextSpan};
+
+mod accumulator;
+mod count_values;
+mod pick;
+mod ratio;
+
+use accumulator::Accumulator;
+pub(super) use count_values::CountValues;
+pub(super) use pick::Pick;
+pub(super) use ratio::Ratio;
+
+/// What all aggregations share.
+pub(super) struct Aggregation {
+    pub(super) op: AggregateOp,
+    pub(super) input: BoxStream,
+    pub(super) input_span: TextSpan,
+    pub(super) span: TextSpan,
+    pub(super) grouping: LabelSubset,
+    pub(super) steps: usize,
+    pub(super) param: Option<(ScalarSource, TextSpan)>,
+    pub(super) state: Arc<QueryState>,
+}
+
+impl Aggregation {
+    /// Evaluates the numeric parameter; NaN if there is none.
+    fn take_param(&mut self) -> Result<(ScalarColumn, TextSpan), QueryError> {
+        match self.param.take() {
+            Some((param, span)) => Ok((param.evaluate(self.steps)?, span)),
+            None => Ok((ScalarColumn::Constant(f64::NAN), TextSpan::default())),
+        }
+    }
+
+    /// The info that an aggregation leaves histograms out.
+    fn ignored_histograms(&self) {
+        let text = format!("ignored histogram in {} aggregation", name(self.op));
+        // Prometheus points at the operand for most aggregations, and at the whole for topk and bottomk.
+        let span = if matches!(self.op, AggregateOp::Topk | AggregateOp::Bottomk) { self.span } else { self.input_span };
+        self.state.annotations.info(&text, span);
+    }
+}
+
+/// The aggregations that fold: sum, avg, count, min, max, group, stddev, stdvar, quantile.
+pub(super) struct Fold {
+    aggregation: Aggregation,
+    charge: Charge,
+    ready: Option<Ready>,
+}
+
+struct Group {
+    series: Series,
+    accumulator: Accumulator,
+}
+
+impl Fold {
+    pub(super) fn new(aggregation: Aggregation) -> Self {
+        let charge = Charge::none(&aggregation.state.budget);
+        Self { aggregation, charge, ready: None }
+    }
+
+    fn run(&mut self) -> Result<Vec<Series>, QueryError> {
+        let (param, param_span) = self.aggregation.take_param()?;
+        if self.aggregation.op == AggregateOp::Quantile {
+            self.warn_about_quantiles(&param, param_span);
+        }
+        let groups = self.fold()?;
+        let mut out = Vec::with_capacity(groups.len());
+        for Group { mut series, accumulator } in groups {
+            series.column = accumulator.finish(&param);
+            if !series.column.is_empty() {
+                out.push(series);
+            }
+        }
+        Ok(out)
+    }
+
+    fn fold(&mut self) -> Result<Vec<Group>, QueryError> {
+        let a = &mut self.aggregation;
+        let mut index: SeriesMap<usize> = SeriesMap::default();
+        let mut groups: Vec<Group> = Vec::new();
+        let mut ignored = false;
+        while let Some(batch) = a.input.next_batch()? {
+            a.state.check()?;
+            for series in batch {
+                let at = match index.entry(a.grouping.hash(&series.labels)) {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(new) => {
+                        let accumulator = Accumulator::new(a.op, a.steps);
+                        let labels = a.grouping.of(&series.labels);
+                        self.charge.grow(accumulator.heap_bytes() + size_of::<Group>() + labels.as_bytes().len() + 32)?;
+                        new.insert(groups.len());
+                        groups.push(Group { series: Series { labels, drop_name: false, column: Default::default() }, accumulator });
+                        groups.len() - 1
+                    }
+                };
+                let Some(group) = groups.get_mut(at) else { continue };
+                group.series.drop_name |= series.drop_name;
+                self.charge.grow(group.accumulator.growth(&series.column))?;
+                ignored |= group.accumulator.add(series.column)?;
+            }
+        }
+        if ignored {
+            a.ignored_histograms();
+        }
+        Ok(groups)
+    }
+
+    fn warn_about_quantiles(&self, param: &ScalarColumn, span: TextSpan) {
+        let annotations = &self.aggregation.state.annotations;
+        let over = || param.over(self.aggregation.steps);
+        if over().any(f64::is_nan) {
+            annotations.invalid_quantile(f64::NAN, span);
+        }
+        let (min, max) = over().fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), v| (min.min(v), max.max(v)));
+        if max > 1.0 {
+            annotations.invalid_quantile(max, span);
+        }
+        if min < 0.0 {
+            annotations.invalid_quantile(min, span);
+        }
+    }
+}
+
+impl Stream for Fold {
+    fn next_batch(&mut self) -> Result<Option<Vec<Series>>, QueryError> {
+        if self.ready.is_none() {
+            let series = self.run()?;
+            let charge = std::mem::replace(&mut self.charge, Charge::none(&self.aggregation.state.budget));
+            self.ready = Some(Ready::new(series, charge));
+        }
+        Ok(self.ready.as_mut().and_then(Ready::next_batch))
+    }
+
+    fn whole(&self) -> bool {
+        true
+    }
+}
+
+/// The name of an aggregation.
+fn name(op: AggregateOp) -> &'static str {
+    match op {
+        AggregateOp::Sum => "sum",
+        AggregateOp::Avg => "avg",
+        AggregateOp::Count => "count",
+        AggregateOp::Min => "min",
+        AggregateOp::Max => "max",
+        AggregateOp::Group => "group",
+        AggregateOp::Stddev => "stddev",
+        AggregateOp::Stdvar => "stdvar",
+        AggregateOp::Topk => "topk",
+        AggregateOp::Bottomk => "bottomk",
+        AggregateOp::CountValues => "count_values",
+        AggregateOp::Quantile => "quantile",
+        AggregateOp::Limitk => "limitk",
+        AggregateOp::LimitRatio => "limit_ratio",
+    }
+}

@@ -1,0 +1,197 @@
+//! Plans to operator trees. Every selector asks the store for its series here, before anything is pulled.
+
+use std::sync::Arc;
+
+use super::QueryState;
+use super::absent::{Absent, Watched};
+use super::adapters::{FloatsOnly, FromScalar, HistogramOnly};
+use super::aggregate::{Aggregation, CountValues, Fold, Pick, Ratio};
+use super::element::{ElementOperator, Mapping};
+use super::histogram::{BucketFunction, Buckets};
+use super::identity::LabelSubset;
+use super::join::Join;
+use super::range::{RangeOperator, WindowFeed};
+use super::relabel::Relabel;
+use super::repeat::Repeat;
+use super::scalar::ScalarSource;
+use super::selector::{Feed, InstantSelector};
+use super::series::{BoxStream, Merge, Nothing};
+use super::set::SetOperator;
+use super::sort::Sort;
+use super::subquery::SubqueryFeed;
+use super::vector_scalar::{Operation, VectorScalar};
+use crate::error::QueryError;
+use crate::functions::range::{RangeCall, Windows};
+use crate::parser::ast::AggregateOp;
+use crate::plan::{AggregatePlan, BucketPlan, JoinPlan, MatrixPlan, RangeCallPlan, ScalarPlan, SortOrder, VectorOp, VectorPlan, VectorScalarPlan};
+use crate::storage::Queryable;
+
+/// Builds operators for one query.
+pub(crate) struct Builder<'a> {
+    state: &'a Arc<QueryState>,
+    storage: &'a dyn Queryable,
+}
+
+impl<'a> Builder<'a> {
+    /// A builder.
+    pub(crate) fn new(state: &'a Arc<QueryState>, storage: &'a dyn Queryable) -> Self {
+        Self { state, storage }
+    }
+
+    /// The operator of a vector plan.
+    pub(crate) fn vector(&self, plan: &VectorPlan) -> Result<BoxStream, QueryError> {
+        let (steps, state) = (plan.grid.count(), self.state);
+        if steps == 0 {
+            return Ok(Box::new(Nothing));
+        }
+        Ok(match &plan.op {
+            VectorOp::Selector { selector, timestamp } => {
+                let stream: BoxStream = Box::new(InstantSelector::open(selector, *timestamp, self.storage, state)?);
+                if *timestamp { self.nameless(stream, plan) } else { stream }
+            }
+            VectorOp::Range(call) => self.range(call, plan)?,
+            VectorOp::AbsentOverTime { source, labels } => {
+                let (feed, windows) = self.windows(source)?;
+                Box::new(Absent::new(Watched::Windows(feed, windows), labels.clone(), steps, state))
+            }
+            VectorOp::Element { function, params, input } => {
+                let params = self.scalars(params)?;
+                Box::new(ElementOperator::new(self.vector(input)?, Mapping::Function(*function), params, plan.grid, state))
+            }
+            VectorOp::Negate(input) => Box::new(ElementOperator::new(self.vector(input)?, Mapping::Negate, Vec::new(), plan.grid, state)),
+            VectorOp::FromScalar(scalar) => Box::new(FromScalar::new(self.scalar(scalar)?, steps)),
+            VectorOp::Absent { input, labels } => {
+                Box::new(Absent::new(Watched::Vector(self.vector(input)?), labels.clone(), steps, state))
+            }
+            VectorOp::Relabel { rule, input } => Box::new(Relabel::new(self.vector(input)?, rule.clone(), steps, state)),
+            VectorOp::Sort { order, input } => self.sort(order, input, plan)?,
+            VectorOp::Buckets { function, input } => {
+                let function = self.buckets(function)?;
+                Box::new(Buckets::new(self.vector(input)?, input.span, function, plan.grid, state))
+            }
+            VectorOp::HistogramOnly { function, input } => Box::new(HistogramOnly::new(self.vector(input)?, function)),
+            VectorOp::Aggregate(aggregate) => self.aggregate(aggregate, plan)?,
+            VectorOp::VectorScalar(binary) => self.vector_scalar(binary, plan)?,
+            VectorOp::Join(join) => self.join(join, plan)?,
+            VectorOp::Set { op, lhs, rhs, matching } => {
+                let sides = (self.vector(lhs)?, self.vector(rhs)?);
+                Box::new(SetOperator::new(sides, *op, matching, steps, state))
+            }
+            VectorOp::Repeat(input) => Box::new(Repeat::new(self.vector(input)?, steps)),
+        })
+    }
+
+    /// `timestamp` of a selector is a function of it like others: the name goes.
+    fn nameless(&self, stream: BoxStream, plan: &VectorPlan) -> BoxStream {
+        let mapping = Mapping::Identity;
+        Box::new(ElementOperator::new(stream, mapping, Vec::new(), plan.grid, self.state))
+    }
+
+    fn range(&self, call: &RangeCallPlan, plan: &VectorPlan) -> Result<BoxStream, QueryError> {
+        let (feed, windows) = self.windows(&call.source)?;
+        debug_assert_eq!(windows.grid, plan.grid);
+        let params = self.scalars(&call.params)?;
+        let evaluation = RangeCall { function: call.function, windows, params: Vec::new() };
+        Ok(Box::new(RangeOperator::new(feed, evaluation, params, call.first_arg, self.state)))
+    }
+
+    /// The windows of a range vector.
+    pub(super) fn windows(&self, plan: &MatrixPlan) -> Result<(WindowFeed, Windows), QueryError> {
+        Ok(match plan {
+            MatrixPlan::Selector(s) => {
+                let windows = Windows { grid: s.grid, reference: s.reference, range_ms: s.window_ms };
+                (WindowFeed::Selector(Feed::open(s, self.storage, self.state)?), windows)
+            }
+            MatrixPlan::Subquery(s) => {
+                let windows = Windows { grid: s.grid, reference: s.reference, range_ms: s.range_ms };
+                let inner = Merge::of(self.vector(&s.inner)?, self.state);
+                (WindowFeed::Subquery(SubqueryFeed::new(inner, s.inner_grid, self.state)), windows)
+            }
+        })
+    }
+
+    fn sort(&self, order: &SortOrder, input: &VectorPlan, plan: &VectorPlan) -> Result<BoxStream, QueryError> {
+        let stream = self.vector(input)?;
+        if plan.grid.count() > 1 {
+            let text = "sort is ineffective for range queries since results are always ordered by labels";
+            self.state.annotations.warn(text, plan.span);
+            let by_value = matches!(order, SortOrder::Value { .. });
+            return Ok(if by_value { Box::new(FloatsOnly(stream)) } else { stream });
+        }
+        Ok(Box::new(Sort::new(stream, order.clone(), self.state)))
+    }
+
+    fn buckets(&self, plan: &BucketPlan) -> Result<BucketFunction, QueryError> {
+        Ok(match plan {
+            BucketPlan::Quantile { q, q_span } => BucketFunction::Quantile(self.scalar(q)?, *q_span),
+            BucketPlan::Quantiles { label, qs } => {
+                let qs = qs.iter().map(|(q, span)| Ok((self.scalar(q)?, *span))).collect::<Result<_, QueryError>>()?;
+                BucketFunction::Quantiles(label.clone(), qs)
+            }
+            BucketPlan::Fraction { lower, upper } => BucketFunction::Fraction(self.scalar(lower)?, self.scalar(upper)?),
+        })
+    }
+
+    fn aggregate(&self, plan: &AggregatePlan, node: &VectorPlan) -> Result<BoxStream, QueryError> {
+        let param = match &plan.param {
+            Some((param, span)) => Some((self.scalar(param)?, *span)),
+            None => None,
+        };
+        let mut names = plan.grouping.clone();
+        if plan.op == AggregateOp::CountValues && !plan.without {
+            names.push(plan.value_label.clone());
+        }
+        let aggregation = Aggregation {
+            op: plan.op,
+            input: self.vector(&plan.input)?,
+            input_span: plan.input.span,
+            span: node.span,
+            grouping: if plan.without { LabelSubset::all_but(&names) } else { LabelSubset::only(&names) },
+            steps: node.grid.count(),
+            param,
+            state: Arc::clone(self.state),
+        };
+        Ok(match plan.op {
+            AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk => Box::new(Pick::new(aggregation)),
+            AggregateOp::LimitRatio => Box::new(Ratio::new(aggregation)),
+            AggregateOp::CountValues => Box::new(CountValues::new(aggregation, plan.value_label.clone())),
+            _ => Box::new(Fold::new(aggregation)),
+        })
+    }
+
+    fn vector_scalar(&self, plan: &VectorScalarPlan, node: &VectorPlan) -> Result<BoxStream, QueryError> {
+        let operation = Operation {
+            op: plan.op,
+            return_bool: plan.return_bool,
+            scalar_left: plan.scalar_left,
+            steps: node.grid.count(),
+            span: node.span,
+        };
+        let scalar = self.scalar(&plan.scalar)?;
+        Ok(Box::new(VectorScalar::new(self.vector(&plan.vector)?, scalar, operation, self.state)))
+    }
+
+    fn join(&self, plan: &JoinPlan, node: &VectorPlan) -> Result<BoxStream, QueryError> {
+        let sides = (self.vector(&plan.lhs)?, self.vector(&plan.rhs)?);
+        let place = (node.grid.count(), node.span);
+        Ok(Box::new(Join::new(sides, plan.op, plan.matching.clone(), plan.return_bool, place, self.state)))
+    }
+
+    fn scalars(&self, plans: &[ScalarPlan]) -> Result<Vec<ScalarSource>, QueryError> {
+        plans.iter().map(|plan| self.scalar(plan)).collect()
+    }
+
+    /// The source of a scalar plan.
+    pub(super) fn scalar(&self, plan: &ScalarPlan) -> Result<ScalarSource, QueryError> {
+        let boxed = |plan: &ScalarPlan| self.scalar(plan).map(Box::new);
+        Ok(match plan {
+            ScalarPlan::Constant(v) => ScalarSource::Constant(*v),
+            ScalarPlan::Time(grid) => ScalarSource::Time(*grid),
+            ScalarPlan::Negate(inner) => ScalarSource::Negate(boxed(inner)?),
+            ScalarPlan::Binary { op, lhs, rhs } => ScalarSource::Binary(*op, boxed(lhs)?, boxed(rhs)?),
+            ScalarPlan::Extreme { max, lhs, rhs } => ScalarSource::Extreme { max: *max, lhs: boxed(lhs)?, rhs: boxed(rhs)? },
+            ScalarPlan::FromVector(vector) => ScalarSource::FromVector(self.vector(vector)?),
+            ScalarPlan::Repeat(inner) => ScalarSource::Repeat(boxed(inner)?),
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! The values of one series at all steps.
+
+use std::sync::Arc;
+
+use model::{FloatHistogram, STALE_NAN_BITS};
+
+/// Marks a step without a value. It is the stale marker's bit pattern, which selectors never let through and arithmetic never
+/// makes (it is a signalling NaN: any operation on it yields a quiet one), so no value is mistaken for it.
+pub const ABSENT: f64 = f64::from_bits(STALE_NAN_BITS);
+
+/// Whether a slot of a column has no value.
+#[inline]
+#[must_use]
+pub fn is_absent(v: f64) -> bool {
+    v.to_bits() == STALE_NAN_BITS
+}
+
+/// One slot per step, plus native histograms at the few steps that have one (whose slot is then [`ABSENT`]).
+#[derive(Debug, Clone, Default)]
+pub struct StepVector {
+    /// Floats.
+    pub values: Vec<f64>,
+    /// Histograms by step, ascending.
+    histograms: Option<Box<Vec<(u32, Arc<FloatHistogram>)>>>,
+}
+
+impl StepVector {
+    /// A column without any value.
+    #[must_use]
+    pub fn absent(steps: usize) -> Self {
+        Self { values: vec![ABSENT; steps], histograms: None }
+    }
+
+    /// A column of these floats.
+    #[must_use]
+    pub fn of(values: Vec<f64>) -> Self {
+        Self { values, histograms: None }
+    }
+
+    /// Histograms by step, ascending.
+    #[must_use]
+    pub fn histograms(&self) -> &[(u32, Arc<FloatHistogram>)] {
+        self.histograms.as_ref().map_or(&[], |h| h.as_slice())
+    }
+
+    /// The histogram at a step.
+    #[must_use]
+    pub fn histogram_at(&self, step: usize) -> Option<&Arc<FloatHistogram>> {
+        let all = self.histograms();
+        all.binary_search_by_key(&step, |(s, _)| *s as usize).ok().map(|i| &all[i].1)
+    }
+
+    /// Sets the histogram at a step; the float there must be absent.
+    pub fn put_histogram(&mut self, step: usize, histogram: Arc<FloatHistogram>) {
+        let all = self.histograms.get_or_insert_default();
+        let step = step as u32;
+        match all.binary_search_by_key(&step, |(s, _)| *s) {
+            Ok(i) => all[i].1 = histogram,
+            Err(i) => all.insert(i, (step, histogram)),
+        }
+    }
+
+    /// Forgets all histograms; whether there were any.
+    pub fn drop_histograms(&mut self) -> bool {
+        self.histograms.take().is_some_and(|h| !h.is_empty())
+    }
+
+    /// Keeps only the histograms at steps for which `keep` says so.
+    pub fn retain_histograms(&mut self, keep: impl Fn(usize) -> bool) {
+        if let Some(all) = &mut self.histograms {
+            all.retain(|(step, _)| keep(*step as usize));
+            if all.is_empty() {
+                self.histograms = None;
+            }
+        }
+    }
+
+    /// Whether there is a value of either kind at a step.
+    #[inline]
+    #[must_use]
+    pub fn is_present(&self, step: usize) -> bool {
+        self.values.get(step).is_some_and(|v| !is_absent(*v)) || self.histogram_at(step).is_some()
+    }
+
+    /// Whether there is no value at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.histograms().is_empty() && self.values.iter().all(|v| is_absent(*v))
+    }
+
+    /// Takes over the values of `other`, which has none where this column has one.
+    pub fn absorb(&mut self, other: Self) {
+        for (mine, theirs) in self.values.iter_mut().zip(&other.values) {
+            if !is_absent(*theirs) {
+                *mine = *theirs;
+            }
+        }
+        for (step, histogram) in other.histograms.into_iter().flat_map(|all| *all) {
+            self.put_histogram(step as usize, histogram);
+        }
+    }
+
+    /// Bytes held. A histogram counts with its buckets, although series may share it.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let histogram = |h: &FloatHistogram| size_of::<FloatHistogram>() + 8 * (h.positive_buckets.len() + h.negative_buckets.len());
+        self.values.capacity() * size_of::<f64>() + self.histograms().iter().map(|(_, h)| 24 + histogram(h)).sum::<usize>()
+    }
+}
+
+/// One number per step.
+#[derive(Debug, Clone)]
+pub enum ScalarColumn {
+    /// The same at every step.
+    Constant(f64),
+    /// One per step.
+    Steps(Vec<f64>),
+}
+
+impl ScalarColumn {
+    /// The number at a step; NaN beyond the end.
+    #[inline]
+    #[must_use]
+    pub fn at(&self, step: usize) -> f64 {
+        match self {
+            Self::Constant(v) => *v,
+            Self::Steps(all) => all.get(step).copied().unwrap_or(f64::NAN),
+        }
+    }
+
+    /// The distinct numbers over `steps` steps, at least those that a check of the whole needs.
+    pub fn over(&self, steps: usize) -> impl Iterator<Item = f64> + '_ {
+        let steps = if matches!(self, Self::Constant(_)) { steps.min(1) } else { steps };
+        (0..steps).map(|i| self.at(i))
+    }
+}

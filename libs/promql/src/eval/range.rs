@@ -1,0 +1,127 @@
+//! Range functions over selectors and subqueries.
+
+use std::sync::Arc;
+
+use model::Labels;
+
+use super::column::StepVector;
+use super::samples::Samples;
+use super::selector::Feed;
+use super::series::{DuplicateGuard, Series, Stream, drop_name};
+use super::subquery::SubqueryFeed;
+use super::{QueryState, batch_len};
+use crate::error::QueryError;
+use crate::functions::range::{RangeCall, RangeNotes, RangeScratch};
+use crate::parser::ast::TextSpan;
+
+use super::scalar::ScalarSource;
+
+/// Where windows come from.
+pub(super) enum WindowFeed {
+    /// A range selector.
+    Selector(Feed),
+    /// A subquery.
+    Subquery(SubqueryFeed),
+}
+
+impl WindowFeed {
+    /// The next series: its labels, whether its name is to be dropped at the end, and its samples without stale markers.
+    pub(super) fn next(&mut self) -> Result<Option<(Labels, bool, &Samples)>, QueryError> {
+        match self {
+            Self::Subquery(feed) => feed.next(),
+            Self::Selector(feed) => {
+                let next = feed.next()?;
+                Ok(next.map(|(labels, samples)| {
+                    samples.drop_stale();
+                    (labels, false, &*samples)
+                }))
+            }
+        }
+    }
+}
+
+/// A range function, one series at a time.
+pub(super) struct RangeOperator {
+    feed: WindowFeed,
+    params: Vec<ScalarSource>,
+    call: RangeCall,
+    first_arg: TextSpan,
+    scratch: RangeScratch,
+    guard: DuplicateGuard,
+    state: Arc<QueryState>,
+}
+
+impl RangeOperator {
+    /// `params` are evaluated when the first series is asked for.
+    pub(super) fn new(feed: WindowFeed, call: RangeCall, params: Vec<ScalarSource>, first_arg: TextSpan, state: &Arc<QueryState>) -> Self {
+        let guard = DuplicateGuard::new(state);
+        Self { feed, params, call, first_arg, scratch: RangeScratch::default(), guard, state: Arc::clone(state) }
+    }
+
+    fn annotate(&self, labels: &Labels, notes: RangeNotes, floats: bool) {
+        let annotations = &self.state.annotations;
+        let metric = || labels.get("__name__").unwrap_or_default();
+        if let Some(q) = notes.invalid_quantile {
+            annotations.invalid_quantile(q, self.first_arg);
+        }
+        if notes.ignored_histograms {
+            let text = format!("ignored histograms in a range containing both floats and histograms for metric name {:?}", metric());
+            annotations.info(&text, self.first_arg);
+        }
+        if notes.mixed {
+            annotations.warn(&format!("encountered a mix of histograms and floats for metric name {:?}", metric()), self.first_arg);
+        }
+        if floats && self.call.function.wants_counter_name() {
+            let name = metric();
+            if !name.is_empty() && !["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix)) {
+                let text = format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}");
+                annotations.info(&text, self.first_arg);
+            }
+        }
+    }
+
+    fn next_series(&mut self) -> Result<Option<Series>, QueryError> {
+        let steps = self.call.windows.grid.count();
+        loop {
+            let Some((labels, inner_drop_name, samples)) = self.feed.next()? else { return Ok(None) };
+            let mut column = StepVector::absent(steps);
+            let notes = self.call.evaluate(samples, &mut self.scratch, &mut column)?;
+            let empty = column.is_empty();
+            self.annotate(&labels, notes, !empty && column.histograms().is_empty());
+            if empty {
+                continue;
+            }
+            let mut series = Series { labels, drop_name: inner_drop_name, column };
+            if self.call.function.drops_name() {
+                drop_name(&mut series, &self.state);
+                if !self.state.delayed_name_removal {
+                    self.guard.check_whole(&series)?;
+                }
+            }
+            return Ok(Some(series));
+        }
+    }
+}
+
+impl Stream for RangeOperator {
+    fn next_batch(&mut self) -> Result<Option<Vec<Series>>, QueryError> {
+        let steps = self.call.windows.grid.count();
+        for param in self.params.drain(..) {
+            self.call.params.push(param.evaluate(steps)?);
+        }
+        let len = batch_len(steps);
+        let mut batch = Vec::new();
+        while batch.len() < len {
+            match self.next_series()? {
+                Some(series) => batch.push(series),
+                None => break,
+            }
+        }
+        self.state.check()?;
+        Ok((!batch.is_empty()).then_some(batch))
+    }
+
+    fn whole(&self) -> bool {
+        true
+    }
+}

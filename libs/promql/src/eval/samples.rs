@@ -1,0 +1,148 @@
+//! The samples of one series, decoded.
+
+use std::sync::Arc;
+
+use model::{Chunk, ChunkEncoding, FloatHistogram, SeriesChunks, is_stale_nan};
+use tsdb::chunk::{decode_xor_into, sample_count, visit_histograms};
+
+use crate::error::QueryError;
+use crate::limits::{Budget, Charge};
+
+/// Floats in two columns and histograms, each ascending in time, no two samples at one time. Reused from series to series.
+#[derive(Debug, Default)]
+pub struct Samples {
+    /// Times of floats.
+    pub ts: Vec<i64>,
+    /// Floats.
+    pub vs: Vec<f64>,
+    /// Histograms.
+    pub histograms: Vec<(i64, Arc<FloatHistogram>)>,
+    spare_ts: Vec<i64>,
+    spare_vs: Vec<f64>,
+}
+
+impl Samples {
+    /// Makes room for another series.
+    pub fn clear(&mut self) {
+        self.ts.clear();
+        self.vs.clear();
+        self.histograms.clear();
+    }
+
+    /// Decodes the samples of a series from `min_t` to `max_t`, both inclusive, in place of what was there. Where chunks overlap, the first
+    /// chunk's sample at a time wins. `charge` is kept at what the columns take.
+    pub fn decode(&mut self, series: &SeriesChunks, min_t: i64, max_t: i64, budget: &Budget, charge: &mut Charge) -> Result<(), QueryError> {
+        self.clear();
+        for chunk in series.chunks.iter().filter(|c| c.max_t >= min_t && c.min_t <= max_t) {
+            charge.set(self.bytes_with(chunk)?)?;
+            match chunk.encoding {
+                ChunkEncoding::Xor => self.floats(chunk, min_t, max_t, budget)?,
+                ChunkEncoding::Histogram | ChunkEncoding::FloatHistogram => self.add_histograms(chunk, min_t, max_t, budget)?,
+            }
+        }
+        self.drop_doubles();
+        Ok(())
+    }
+
+    /// Removes stale markers, which are no samples to range functions.
+    pub fn drop_stale(&mut self) {
+        if self.vs.iter().any(|v| is_stale_nan(*v)) {
+            let stale: Vec<bool> = self.vs.iter().map(|v| is_stale_nan(*v)).collect();
+            let mut keep = stale.iter();
+            self.ts.retain(|_| !keep.next().is_some_and(|s| *s));
+            self.vs.retain(|v| !is_stale_nan(*v));
+        }
+        self.histograms.retain(|(_, h)| !is_stale_nan(h.sum));
+    }
+
+    /// The number of samples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ts.len() + self.histograms.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn bytes_with(&self, chunk: &Chunk) -> Result<usize, QueryError> {
+        let next = usize::from(sample_count(&chunk.data).map_err(damaged)?).min(chunk.data.len() * 4);
+        let width = if chunk.encoding == ChunkEncoding::Xor { 16 } else { 16 + size_of::<FloatHistogram>() };
+        Ok(self.ts.capacity().max(self.ts.len() + next) * 16 + self.histogram_bytes() + next * (width - 16) + self.spare_ts.capacity() * 16)
+    }
+
+    fn histogram_bytes(&self) -> usize {
+        let one = |h: &FloatHistogram| size_of::<FloatHistogram>() + 8 * (h.positive_buckets.len() + h.negative_buckets.len());
+        self.histograms.iter().map(|(_, h)| 16 + one(h)).sum()
+    }
+
+    fn floats(&mut self, chunk: &Chunk, min_t: i64, max_t: i64, budget: &Budget) -> Result<(), QueryError> {
+        let base = self.ts.len();
+        let decoded = decode_xor_into(&chunk.data, min_t, max_t, &mut self.ts, &mut self.vs).map_err(damaged)?;
+        budget.add_samples(decoded)?;
+        if let (Some(last), Some(first)) = (base.checked_sub(1).and_then(|i| self.ts.get(i)), self.ts.get(base))
+            && first <= last
+        {
+            self.merge_from(base);
+        }
+        Ok(())
+    }
+
+    /// Merges the runs `..base` and `base..`; only what overlaps is touched.
+    fn merge_from(&mut self, base: usize) {
+        let first = self.ts[base];
+        let from = self.ts[..base].partition_point(|t| *t < first);
+        self.spare_ts.clear();
+        self.spare_vs.clear();
+        let (mut old, mut new) = (from, base);
+        while old < base || new < self.ts.len() {
+            let take_old = old < base && (new >= self.ts.len() || self.ts[old] <= self.ts[new]);
+            let at = if take_old { old } else { new };
+            if take_old {
+                old += 1;
+            } else {
+                new += 1;
+            }
+            if self.spare_ts.last() != Some(&self.ts[at]) {
+                self.spare_ts.push(self.ts[at]);
+                self.spare_vs.push(self.vs[at]);
+            }
+        }
+        self.ts.truncate(from);
+        self.vs.truncate(from);
+        self.ts.extend_from_slice(&self.spare_ts);
+        self.vs.extend_from_slice(&self.spare_vs);
+    }
+
+    fn add_histograms(&mut self, chunk: &Chunk, min_t: i64, max_t: i64, budget: &Budget) -> Result<(), QueryError> {
+        let base = self.histograms.len();
+        let all = &mut self.histograms;
+        visit_histograms(chunk.encoding, &chunk.data, |sample| {
+            if (min_t..=max_t).contains(&sample.t) {
+                all.push((sample.t, Arc::new(sample.value.to_float())));
+            }
+        })
+        .map_err(damaged)?;
+        budget.add_samples(all.len() - base)?;
+        if base > 0 && all.get(base).is_some_and(|(t, _)| *t <= all[base - 1].0) {
+            // Stable, so that of two at one time the first chunk's comes first.
+            all.sort_by_key(|(t, _)| *t);
+            all.dedup_by_key(|(t, _)| *t);
+        }
+        Ok(())
+    }
+
+    /// A float and a histogram at one time cannot both be: the float stays.
+    fn drop_doubles(&mut self) {
+        if !self.ts.is_empty() && !self.histograms.is_empty() {
+            let ts = &self.ts;
+            self.histograms.retain(|(t, _)| ts.binary_search(t).is_err());
+        }
+    }
+}
+
+fn damaged(error: tsdb::chunk::ChunkError) -> QueryError {
+    QueryError::Storage(format!("reading a chunk: {error}"))
+}

@@ -1,0 +1,151 @@
+//! Reading series from the store.
+
+use std::sync::Arc;
+
+use model::{Labels, SeriesChunks, is_stale_nan};
+
+use super::column::{StepVector, is_absent};
+use super::samples::Samples;
+use super::series::{Series, Stream};
+use super::{QueryState, batch_len};
+use crate::error::QueryError;
+use crate::limits::Charge;
+use crate::plan::SelectorPlan;
+use crate::storage::{Queryable, SelectRequest, SeriesSource};
+
+/// One selector's series, decoded one at a time.
+pub(super) struct Feed {
+    source: Box<dyn SeriesSource>,
+    pending: std::vec::IntoIter<SeriesChunks>,
+    fetched: Charge,
+    decoded: Charge,
+    samples: Samples,
+    time_range: (i64, i64),
+    state: Arc<QueryState>,
+}
+
+impl Feed {
+    /// Asks the store for the selector's series.
+    pub(super) fn open(plan: &SelectorPlan, storage: &dyn Queryable, state: &Arc<QueryState>) -> Result<Self, QueryError> {
+        let time_range = plan.time_range();
+        let request = SelectRequest {
+            matchers: Arc::clone(&plan.matchers),
+            min_t: time_range.0,
+            max_t: time_range.1,
+            hints: plan.hints.clone(),
+        };
+        Ok(Self {
+            source: storage.select(request)?,
+            pending: Vec::new().into_iter(),
+            fetched: Charge::none(&state.budget),
+            decoded: Charge::none(&state.budget),
+            samples: Samples::default(),
+            time_range,
+            state: Arc::clone(state),
+        })
+    }
+
+    /// The next series with a sample in the selector's time range, stale markers included.
+    pub(super) fn next(&mut self) -> Result<Option<(Labels, &mut Samples)>, QueryError> {
+        loop {
+            let Some(series) = self.pending.next() else {
+                if !self.fetch()? {
+                    return Ok(None);
+                }
+                continue;
+            };
+            let (min_t, max_t) = self.time_range;
+            self.samples.decode(&series, min_t, max_t, &self.state.budget, &mut self.decoded)?;
+            if !self.samples.is_empty() {
+                return Ok(Some((series.labels, &mut self.samples)));
+            }
+        }
+    }
+
+    fn fetch(&mut self) -> Result<bool, QueryError> {
+        self.state.check()?;
+        self.fetched.set(0)?;
+        let Some(batch) = self.source.next_batch()? else { return Ok(false) };
+        self.state.budget.add_series(batch.len())?;
+        self.fetched.set(batch.iter().map(SeriesChunks::heap_bytes).sum())?;
+        self.pending = batch.into_iter();
+        Ok(true)
+    }
+}
+
+/// An instant vector selector: at each step the latest sample that is younger than the lookback, unless it is a stale marker.
+pub(super) struct InstantSelector {
+    feed: Feed,
+    plan: SelectorPlan,
+    timestamp: bool,
+}
+
+impl InstantSelector {
+    /// With `timestamp`, yields the time of the sample in its place.
+    pub(super) fn open(plan: &SelectorPlan, timestamp: bool, storage: &dyn Queryable, state: &Arc<QueryState>) -> Result<Self, QueryError> {
+        Ok(Self { feed: Feed::open(plan, storage, state)?, plan: plan.clone(), timestamp })
+    }
+}
+
+impl Stream for InstantSelector {
+    fn next_batch(&mut self) -> Result<Option<Vec<Series>>, QueryError> {
+        let steps = self.plan.grid.count();
+        let len = batch_len(steps);
+        let mut batch = Vec::new();
+        while batch.len() < len {
+            let Some((labels, samples)) = self.feed.next()? else { break };
+            let mut column = StepVector::absent(steps);
+            look_back(&self.plan, samples, self.timestamp, &mut column);
+            if !column.is_empty() {
+                batch.push(Series { labels, drop_name: false, column });
+            }
+        }
+        Ok((!batch.is_empty()).then_some(batch))
+    }
+
+    fn whole(&self) -> bool {
+        true
+    }
+}
+
+/// Fills a column with the latest sample at each step.
+fn look_back(plan: &SelectorPlan, samples: &Samples, timestamp: bool, column: &mut StepVector) {
+    let ts = samples.ts.as_slice();
+    let mut next = 0;
+    for (step, slot) in column.values.iter_mut().enumerate() {
+        let at = plan.reference.at(plan.grid.at(step));
+        while next < ts.len() && ts[next] <= at {
+            next += 1;
+        }
+        let Some(last) = next.checked_sub(1) else { continue };
+        // A stale marker is the mark of absence itself.
+        if ts[last] > at.saturating_sub(plan.window_ms) && !is_absent(samples.vs[last]) {
+            *slot = if timestamp { ts[last] as f64 / 1000.0 } else { samples.vs[last] };
+        }
+    }
+    if !samples.histograms.is_empty() {
+        look_back_at_histograms(plan, samples, timestamp, column);
+    }
+}
+
+/// Replaces floats by histograms that are later.
+fn look_back_at_histograms(plan: &SelectorPlan, samples: &Samples, timestamp: bool, column: &mut StepVector) {
+    for step in 0..column.values.len() {
+        let at = plan.reference.at(plan.grid.at(step));
+        let float = samples.ts.partition_point(|t| *t <= at).checked_sub(1).map(|i| samples.ts[i]);
+        let Some(last) = samples.histograms.partition_point(|(t, _)| *t <= at).checked_sub(1) else { continue };
+        let (t, histogram) = &samples.histograms[last];
+        if *t <= at.saturating_sub(plan.window_ms) || float.is_some_and(|f| f > *t) {
+            continue;
+        }
+        column.values[step] = super::ABSENT;
+        if is_stale_nan(histogram.sum) {
+            continue;
+        }
+        if timestamp {
+            column.values[step] = *t as f64 / 1000.0;
+        } else {
+            column.put_histogram(step, Arc::clone(histogram));
+        }
+    }
+}

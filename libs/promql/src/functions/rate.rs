@@ -1,0 +1,87 @@
+//! `rate`, `increase`, `delta`, and their instant relatives.
+
+use super::range::{Window, Windows};
+
+/// Which of the extrapolating functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Per second, of a counter.
+    Rate,
+    /// Over the window, of a counter.
+    Increase,
+    /// Over the window, of a gauge.
+    Delta,
+}
+
+/// A gap to the window's edge of up to this many average sample distances is taken to be sampling, not the series' end.
+const EXTRAPOLATION_THRESHOLD: f64 = 1.1;
+
+/// Evaluates one of the extrapolating functions at every step.
+///
+/// Resets are found once per series; a window visits only those inside it, in order, so that the sum is rounded as it would
+/// be by going over the samples.
+pub fn extrapolated(windows: &Windows, ts: &[i64], vs: &[f64], kind: Kind, resets: &mut Vec<usize>, out: &mut [f64]) {
+    let is_counter = kind != Kind::Delta;
+    resets.clear();
+    if is_counter {
+        resets.extend(vs.windows(2).enumerate().filter(|(_, pair)| pair[1] < pair[0]).map(|(i, _)| i + 1));
+    }
+    let per_second = if kind == Kind::Rate { windows.range_ms as f64 / 1000.0 } else { 1.0 };
+    let mut first_reset = 0;
+    windows.each(ts, |w| {
+        if w.hi - w.lo < 2 {
+            return;
+        }
+        while first_reset < resets.len() && resets[first_reset] <= w.lo {
+            first_reset += 1;
+        }
+        let mut result = vs[w.hi - 1] - vs[w.lo];
+        for reset in resets[first_reset..].iter().take_while(|r| **r < w.hi) {
+            result += vs[reset - 1];
+        }
+        let mut factor = extrapolation_factor(&w, ts, vs[w.lo], result, is_counter);
+        if kind == Kind::Rate {
+            factor /= per_second;
+        }
+        out[w.step] = result * factor;
+    });
+}
+
+/// How much longer the window is, in effect, than the time between its first and last sample.
+#[inline]
+fn extrapolation_factor(w: &Window, ts: &[i64], first_value: f64, increase: f64, is_counter: bool) -> f64 {
+    let (first_t, last_t) = (ts[w.lo], ts[w.hi - 1]);
+    let mut to_start = first_t.wrapping_sub(w.start) as f64 / 1000.0;
+    let mut to_end = w.end.wrapping_sub(last_t) as f64 / 1000.0;
+    let sampled = last_t.wrapping_sub(first_t) as f64 / 1000.0;
+    let average = sampled / (w.hi - w.lo - 1) as f64;
+    let threshold = average * EXTRAPOLATION_THRESHOLD;
+    if to_start >= threshold {
+        to_start = average / 2.0;
+    }
+    if is_counter && increase > 0.0 && first_value >= 0.0 {
+        // A counter was never below zero: do not extrapolate past the point where it would have been.
+        let to_zero = sampled * (first_value / increase);
+        if to_zero < to_start {
+            to_start = to_zero;
+        }
+    }
+    if to_end >= threshold {
+        to_end = average / 2.0;
+    }
+    (sampled + to_start + to_end) / sampled
+}
+
+/// `irate` and `idelta`: the last two samples.
+pub fn instant(windows: &Windows, ts: &[i64], vs: &[f64], is_rate: bool, out: &mut [f64]) {
+    windows.each(ts, |w| {
+        if w.hi - w.lo < 2 {
+            return;
+        }
+        let (before, last) = (vs[w.hi - 2], vs[w.hi - 1]);
+        // After a reset the counter started from zero.
+        let difference = if is_rate && last < before { last } else { last - before };
+        let seconds = ts[w.hi - 1].wrapping_sub(ts[w.hi - 2]) as f64 / 1000.0;
+        out[w.step] = if is_rate { difference / seconds } else { difference };
+    });
+}

@@ -1,0 +1,393 @@
+//! What is to be computed: the syntax tree with everything resolved that does not depend on data.
+//!
+//! Planning resolves durations, offsets and `@`, gives every node the grid of times it is evaluated on, folds constant scalars,
+//! finds parts that are the same at every step (they are evaluated once and repeated: [`VectorOp::Repeat`]), looks functions
+//! up, and types the tree: scalars, vectors and range vectors are different Rust types, so an operator cannot be given the
+//! wrong kind of input. Plans hold no data and may be printed.
+
+use std::sync::Arc;
+
+use model::{Labels, Matcher};
+
+use crate::functions::{ElementFunction, RangeFunction};
+use crate::parser::ast::{AggregateOp, BinaryOp, ExtendedRange, TextSpan, ValueType, VectorMatching};
+use crate::storage::SelectHints;
+
+mod aggregate;
+mod binary;
+mod call;
+mod duration;
+mod grid;
+mod invariant;
+mod planner;
+mod selector;
+
+pub use grid::{Grid, QueryTime, Reference};
+pub use planner::{PlanOptions, Planner};
+
+/// A plan by the type of its value.
+#[derive(Debug, Clone)]
+pub enum Plan {
+    /// One number per step.
+    Scalar(ScalarPlan),
+    /// Series with one value per step.
+    Vector(VectorPlan),
+    /// Series with a window of samples; only instant queries have this at the top.
+    Matrix(MatrixPlan),
+    /// A text.
+    Text(String),
+}
+
+impl Plan {
+    /// The type.
+    #[must_use]
+    pub fn value_type(&self) -> ValueType {
+        match self {
+            Self::Scalar(_) => ValueType::Scalar,
+            Self::Vector(_) => ValueType::Vector,
+            Self::Matrix(_) => ValueType::Matrix,
+            Self::Text(_) => ValueType::String,
+        }
+    }
+}
+
+/// One number per step.
+#[derive(Debug, Clone)]
+pub enum ScalarPlan {
+    /// The same at every step.
+    Constant(f64),
+    /// `time()`.
+    Time(Grid),
+    /// `-a`.
+    Negate(Box<ScalarPlan>),
+    /// `a op b`.
+    Binary {
+        /// The operator.
+        op: BinaryOp,
+        /// Left.
+        lhs: Box<ScalarPlan>,
+        /// Right.
+        rhs: Box<ScalarPlan>,
+    },
+    /// `min_of(a, b)`, `max_of(a, b)`.
+    Extreme {
+        /// `max_of`.
+        max: bool,
+        /// First.
+        lhs: Box<ScalarPlan>,
+        /// Second.
+        rhs: Box<ScalarPlan>,
+    },
+    /// `scalar(v)`.
+    FromVector(Box<VectorPlan>),
+    /// A step-invariant scalar, evaluated on a grid of one step.
+    Repeat(Box<ScalarPlan>),
+}
+
+/// Series with one value per step of `grid`.
+#[derive(Debug, Clone)]
+pub struct VectorPlan {
+    /// The times.
+    pub grid: Grid,
+    /// Where the expression stands.
+    pub span: TextSpan,
+    /// What is done.
+    pub op: VectorOp,
+}
+
+/// The vector operators.
+#[derive(Debug, Clone)]
+pub enum VectorOp {
+    /// The latest sample of each series; its timestamp instead of its value where `timestamp` is set.
+    Selector {
+        /// The series.
+        selector: SelectorPlan,
+        /// `timestamp(selector)`.
+        timestamp: bool,
+    },
+    /// A function over windows of samples.
+    Range(RangeCallPlan),
+    /// 1 where no series has a sample in its window.
+    AbsentOverTime {
+        /// The windows.
+        source: MatrixPlan,
+        /// Labels of the result.
+        labels: Labels,
+    },
+    /// A function of each value.
+    Element {
+        /// The function.
+        function: ElementFunction,
+        /// Its scalar arguments.
+        params: Vec<ScalarPlan>,
+        /// The values.
+        input: Box<VectorPlan>,
+    },
+    /// `-v`.
+    Negate(Box<VectorPlan>),
+    /// `vector(s)`.
+    FromScalar(ScalarPlan),
+    /// `absent(v)`.
+    Absent {
+        /// The input.
+        input: Box<VectorPlan>,
+        /// Labels of the result.
+        labels: Labels,
+    },
+    /// `label_replace`, `label_join`.
+    Relabel {
+        /// What is done to labels.
+        rule: RelabelRule,
+        /// The input.
+        input: Box<VectorPlan>,
+    },
+    /// `sort` and its relatives. Without effect on more than one step.
+    Sort {
+        /// By what.
+        order: SortOrder,
+        /// The input.
+        input: Box<VectorPlan>,
+    },
+    /// `histogram_quantile`, `histogram_fraction`.
+    Buckets {
+        /// What is computed from the buckets.
+        function: BucketPlan,
+        /// The input.
+        input: Box<VectorPlan>,
+    },
+    /// Functions of native histograms only (`histogram_count` and so on), which yield nothing for floats.
+    HistogramOnly {
+        /// The name.
+        function: &'static str,
+        /// The input.
+        input: Box<VectorPlan>,
+    },
+    /// An aggregation.
+    Aggregate(AggregatePlan),
+    /// Vector and scalar.
+    VectorScalar(VectorScalarPlan),
+    /// Arithmetic or comparison of two vectors.
+    Join(JoinPlan),
+    /// `and`, `or`, `unless`.
+    Set {
+        /// The operator.
+        op: BinaryOp,
+        /// Left.
+        lhs: Box<VectorPlan>,
+        /// Right.
+        rhs: Box<VectorPlan>,
+        /// Which labels decide.
+        matching: VectorMatching,
+    },
+    /// A step-invariant vector, evaluated on a grid of one step and repeated over this plan's grid.
+    Repeat(Box<VectorPlan>),
+}
+
+/// A selector with its times resolved.
+#[derive(Debug, Clone)]
+pub struct SelectorPlan {
+    /// Where it stands.
+    pub span: TextSpan,
+    /// All must match.
+    pub matchers: Arc<[Matcher]>,
+    /// The times of evaluation.
+    pub grid: Grid,
+    /// Which time is looked at from each of them.
+    pub reference: Reference,
+    /// How far back samples count, exclusive: the lookback or the range, in milliseconds.
+    pub window_ms: i64,
+    /// For the store.
+    pub hints: SelectHints,
+}
+
+impl SelectorPlan {
+    /// First and last millisecond of samples that can matter, both inclusive.
+    #[must_use]
+    pub fn time_range(&self) -> (i64, i64) {
+        let first = self.reference.at(self.grid.start());
+        (first.saturating_sub(self.window_ms).saturating_add(1), self.reference.at(self.grid.last()))
+    }
+}
+
+/// Series with a window of samples per step.
+#[derive(Debug, Clone)]
+pub enum MatrixPlan {
+    /// `x[5m]`.
+    Selector(SelectorPlan),
+    /// `expr[1h:1m]`.
+    Subquery(SubqueryPlan),
+}
+
+impl MatrixPlan {
+    /// Where it stands.
+    #[must_use]
+    pub fn span(&self) -> TextSpan {
+        match self {
+            Self::Selector(s) => s.span,
+            Self::Subquery(s) => s.span,
+        }
+    }
+
+    /// The length of the window in milliseconds.
+    #[must_use]
+    pub fn window_ms(&self) -> i64 {
+        match self {
+            Self::Selector(s) => s.window_ms,
+            Self::Subquery(s) => s.range_ms,
+        }
+    }
+}
+
+/// A subquery with its times resolved.
+#[derive(Debug, Clone)]
+pub struct SubqueryPlan {
+    /// Where it stands.
+    pub span: TextSpan,
+    /// The times of the outer evaluation.
+    pub grid: Grid,
+    /// Which time the window ends at.
+    pub reference: Reference,
+    /// The window, open at its start.
+    pub range_ms: i64,
+    /// The inner times: multiples of the subquery's step that lie in any of the windows (and between them).
+    pub inner_grid: Grid,
+    /// What is evaluated on them.
+    pub inner: Box<VectorPlan>,
+}
+
+/// A range function.
+#[derive(Debug, Clone)]
+pub struct RangeCallPlan {
+    /// The function.
+    pub function: RangeFunction,
+    /// Its windows.
+    pub source: MatrixPlan,
+    /// Its scalar arguments.
+    pub params: Vec<ScalarPlan>,
+    /// Where the first argument stands, which annotations point at.
+    pub first_arg: TextSpan,
+}
+
+/// What `label_replace` and `label_join` do. Checked when planned.
+#[derive(Debug, Clone)]
+pub enum RelabelRule {
+    /// `label_replace`.
+    Replace {
+        /// The label written.
+        dst: String,
+        /// The template.
+        replacement: String,
+        /// The label read.
+        src: String,
+        /// The pattern, anchored.
+        pattern: regex::Regex,
+    },
+    /// `label_join`.
+    Join {
+        /// The label written.
+        dst: String,
+        /// Between the values.
+        separator: String,
+        /// The labels read.
+        src: Vec<String>,
+    },
+}
+
+/// What `sort*` sorts by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SortOrder {
+    /// `sort`, `sort_desc`.
+    Value {
+        /// `sort_desc`.
+        descending: bool,
+    },
+    /// `sort_by_label`, `sort_by_label_desc`.
+    Labels {
+        /// The labels, in order of importance.
+        names: Vec<String>,
+        /// `sort_by_label_desc`.
+        descending: bool,
+    },
+}
+
+/// What is computed from classic buckets.
+#[derive(Debug, Clone)]
+pub enum BucketPlan {
+    /// `histogram_quantile(q, v)`.
+    Quantile {
+        /// The quantile.
+        q: ScalarPlan,
+        /// Where it stands.
+        q_span: TextSpan,
+    },
+    /// `histogram_quantiles(v, label, q…)`.
+    Quantiles {
+        /// The label that tells the quantile.
+        label: String,
+        /// The quantiles and where they stand.
+        qs: Vec<(ScalarPlan, TextSpan)>,
+    },
+    /// `histogram_fraction(lower, upper, v)`.
+    Fraction {
+        /// Lower bound.
+        lower: ScalarPlan,
+        /// Upper bound.
+        upper: ScalarPlan,
+    },
+}
+
+/// An aggregation.
+#[derive(Debug, Clone)]
+pub struct AggregatePlan {
+    /// What is computed.
+    pub op: AggregateOp,
+    /// The numeric parameter and where it stands.
+    pub param: Option<(ScalarPlan, TextSpan)>,
+    /// The label of `count_values`; empty for others.
+    pub value_label: String,
+    /// Labels of `by` or `without`, sorted, each once.
+    pub grouping: Vec<String>,
+    /// `without`.
+    pub without: bool,
+    /// The input.
+    pub input: Box<VectorPlan>,
+}
+
+/// `vector op scalar` or `scalar op vector`.
+#[derive(Debug, Clone)]
+pub struct VectorScalarPlan {
+    /// The operator.
+    pub op: BinaryOp,
+    /// The vector.
+    pub vector: Box<VectorPlan>,
+    /// The scalar.
+    pub scalar: ScalarPlan,
+    /// Whether the scalar stands on the left.
+    pub scalar_left: bool,
+    /// `bool`.
+    pub return_bool: bool,
+}
+
+/// Arithmetic or comparison of two vectors.
+#[derive(Debug, Clone)]
+pub struct JoinPlan {
+    /// The operator.
+    pub op: BinaryOp,
+    /// Left.
+    pub lhs: Box<VectorPlan>,
+    /// Right.
+    pub rhs: Box<VectorPlan>,
+    /// How series find each other.
+    pub matching: VectorMatching,
+    /// `bool`.
+    pub return_bool: bool,
+}
+
+/// Extended ranges (`anchored`, `smoothed`) are parsed, and refused by the planner with this text.
+pub(crate) fn unsupported_extended(extended: ExtendedRange) -> String {
+    let name = match extended {
+        ExtendedRange::Anchored => "anchored",
+        ExtendedRange::Smoothed => "smoothed",
+    };
+    format!("the {name} modifier is not supported")
+}

@@ -1,0 +1,81 @@
+//! Requests and answers of [`crate::ingester`] as messages and back, of parts that `proto::convert` converts. Used by the client here and by the ingester's gRPC service.
+
+use proto::convert::InvalidMessage;
+use proto::convert::ingester as convert;
+use proto::ingester as wire;
+
+use crate::ingester::{ExemplarSeries, LabelValuesRequest, SeriesRequest, StreamSelectRequest};
+
+/// The message for a select.
+#[must_use]
+pub fn select_to_wire(request: &StreamSelectRequest) -> wire::SelectRequest {
+    wire::SelectRequest {
+        matchers: convert::matchers_to_wire(&request.matchers),
+        min_t: request.min_t,
+        max_t: request.max_t,
+        sorted: request.sorted,
+    }
+}
+
+/// The select of a message.
+pub fn select_from_wire(message: &wire::SelectRequest) -> Result<StreamSelectRequest, InvalidMessage> {
+    Ok(StreamSelectRequest {
+        matchers: convert::matchers_from_wire(&message.matchers)?,
+        min_t: message.min_t,
+        max_t: message.max_t,
+        sorted: message.sorted,
+    })
+}
+
+/// The message for a question about series.
+#[must_use]
+pub fn series_to_wire(request: &SeriesRequest) -> wire::SeriesRequest {
+    wire::SeriesRequest {
+        selectors: convert::selectors_to_wire(&request.selectors),
+        min_t: request.min_t,
+        max_t: request.max_t,
+        limit: request.limit as u64,
+    }
+}
+
+/// The question about series of a message.
+pub fn series_from_wire(message: &wire::SeriesRequest) -> Result<SeriesRequest, InvalidMessage> {
+    Ok(SeriesRequest {
+        selectors: convert::selectors_from_wire(&message.selectors)?,
+        min_t: message.min_t,
+        max_t: message.max_t,
+        limit: usize::try_from(message.limit).unwrap_or(usize::MAX),
+    })
+}
+
+/// The message for a question about a label's values.
+#[must_use]
+pub fn label_values_to_wire(request: &LabelValuesRequest) -> wire::LabelValuesRequest {
+    wire::LabelValuesRequest { name: request.name.clone(), series: Some(series_to_wire(&request.series)) }
+}
+
+/// The question about a label's values of a message.
+pub fn label_values_from_wire(message: wire::LabelValuesRequest) -> Result<LabelValuesRequest, InvalidMessage> {
+    let series = message.series.ok_or_else(|| InvalidMessage("label values of which series?".to_owned()))?;
+    Ok(LabelValuesRequest { name: message.name, series: series_from_wire(&series)? })
+}
+
+/// The message for series with exemplars.
+#[must_use]
+pub fn exemplars_to_wire(series: &[ExemplarSeries]) -> wire::ExemplarsResponse {
+    let series = series.iter().map(|s| wire::ExemplarSeries {
+        labels: convert::labels_to_wire(&s.labels),
+        exemplars: s.exemplars.iter().map(convert::exemplar_to_wire).collect(),
+    });
+    wire::ExemplarsResponse { series: series.collect() }
+}
+
+/// The series with exemplars of a message.
+pub fn exemplars_from_wire(message: wire::ExemplarsResponse) -> Result<Vec<ExemplarSeries>, InvalidMessage> {
+    let series = message.series.into_iter().map(|s| {
+        let labels = convert::labels_from_wire(&s.labels)?;
+        let exemplars = s.exemplars.iter().map(convert::exemplar_from_wire).collect::<Result<_, _>>()?;
+        Ok(ExemplarSeries { labels, exemplars })
+    });
+    series.collect()
+}

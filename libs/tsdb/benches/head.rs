@@ -1,0 +1,276 @@
+//! The head under the load of `targets.md`: 200,000 series of a Kubernetes cluster, 2,000 samples a push.
+//!
+//! `cargo bench -p plimsoll-tsdb --bench head`. Besides criterion's figures it prints where the memory is.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr, clippy::disallowed_methods, reason = "a benchmark")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use model::{BatchBuilder, LabelBlock, Labels, Matcher, Sample, TenantId, WriteBatch};
+use tsdb::head::SelectOrder;
+use tsdb::{AppendOutcome, Generation, Head, HeadConfig, Selection, Wal, WalConfig};
+
+const SERIES: usize = 200_000;
+const PUSH: usize = 2_000;
+const SCRAPE_MS: i64 = 15_000;
+const START: i64 = 1_700_000_000_000;
+
+/// Series `n` of a cluster: 11 labels, about 300 bytes.
+fn labels(n: usize) -> Labels {
+    let (pod, of_pod) = (n / 100, n % 100);
+    let (family, le) = (of_pod / 12, of_pod % 12);
+    let namespace = pod % 40;
+    Labels::from_pairs([
+        ("__name__", format!("http_request_duration_family_{family}_seconds_bucket")),
+        ("cluster", "eu-west-1-production".to_owned()),
+        ("container", format!("service-container-{}", pod % 50)),
+        ("endpoint", "metrics-http".to_owned()),
+        ("instance", format!("10.{}.{}.{}:9090", pod >> 16, pod >> 8 & 255, pod & 255)),
+        ("job", format!("monitoring/service-{namespace}")),
+        ("le", format!("{}", f64::from(le as u32) * 0.25)),
+        ("namespace", format!("team-namespace-{namespace}")),
+        ("node", format!("ip-10-0-{}-{}.eu-west-1.compute.internal", pod % 100, pod % 7)),
+        ("pod", format!("service-{namespace}-7d9f8b6c5d-{pod:05x}")),
+        ("service", format!("service-{namespace}")),
+    ])
+}
+
+/// A value as `targets.md` describes: counters of many rates, counters of 1/100 s, walks, gauges, constants.
+fn value(n: usize, scrape: i64) -> f64 {
+    let noise = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(scrape as u64 * 7919) >> 33;
+    match n % 5 {
+        0 | 1 => (scrape * 10_i64.pow(n as u32 / 5 % 5) * 15 + noise as i64 % 10) as f64,
+        2 => ((scrape * 700 + noise as i64 % 100) as f64) / 100.0,
+        3 => (noise % 1000) as f64 + if n.is_multiple_of(2) { noise as f64 / 1e9 } else { 0.0 },
+        _ => (n % 3) as f64,
+    }
+}
+
+struct Load {
+    labels: Vec<Labels>,
+}
+
+impl Load {
+    fn new(series: usize) -> Self {
+        Self { labels: (0..series).map(labels).collect() }
+    }
+
+    /// The pushes of one scrape; label blocks in the body, as a remote-write request has them.
+    fn scrape(&self, scrape: i64) -> Vec<WriteBatch> {
+        (0..self.labels.len() / PUSH).map(|push| self.push(scrape, push)).collect()
+    }
+
+    fn push(&self, scrape: i64, push: usize) -> WriteBatch {
+        let (t, first) = (START + scrape * SCRAPE_MS, push * PUSH);
+        batch(&self.labels[first..first + PUSH], |i| Sample { t, v: value(first + i, scrape) })
+    }
+}
+
+fn batch(labels: &[Labels], sample: impl Fn(usize) -> Sample) -> WriteBatch {
+    let body: Vec<u8> = labels.iter().flat_map(|l| l.as_bytes().iter().copied()).collect();
+    let body = Bytes::from(body);
+    let mut builder = BatchBuilder::new(body.clone());
+    let mut at = 0;
+    for (i, labels) in labels.iter().enumerate() {
+        let end = at + labels.as_bytes().len();
+        builder.sample(sample(i));
+        builder.end_series_in_body(LabelBlock::from_validated(&body[at..end]).hash(), at..end);
+        at = end;
+    }
+    builder.finish()
+}
+
+fn push_all(head: &Head, batches: &[WriteBatch], out: &mut AppendOutcome) {
+    for batch in batches {
+        head.append(batch, Selection::All, Generation(1), i64::MAX - 1_000_000, out);
+        head.confirm(out);
+        assert!(out.rejected.is_empty());
+    }
+}
+
+fn append(c: &mut Criterion) {
+    let mut group = c.benchmark_group("append");
+    for (name, series) in [("20k series, 2000 a push", 20_000), ("200k series, 2000 a push", SERIES)] {
+        let load = Load::new(series);
+        let head = Head::new(HeadConfig::default());
+        let mut out = AppendOutcome::new();
+        push_all(&head, &load.scrape(0), &mut out);
+        let mut pushes = 0;
+        let mut logged = 0;
+        group.throughput(Throughput::Elements(PUSH as u64)).sample_size(20);
+        group.bench_function(name, |b| {
+            b.iter_custom(|rounds| {
+                let mut time = Duration::ZERO;
+                for _ in 0..rounds {
+                    // The batch is in the caches, as a decoder has just left it there.
+                    let (scrape, push) = (1 + pushes / (series / PUSH), pushes % (series / PUSH));
+                    let batch = load.push(scrape as i64, push);
+                    let start = Instant::now();
+                    head.append(&batch, Selection::All, Generation(1), i64::MAX - 1_000_000, &mut out);
+                    time += start.elapsed();
+                    assert_eq!(out.samples, PUSH as u64);
+                    pushes += 1;
+                    logged += out.record().body.len();
+                }
+                time
+            });
+        });
+        eprintln!("log: {:.2} bytes per sample", logged as f64 / (pushes * PUSH) as f64);
+    }
+    group.finish();
+}
+
+fn create(c: &mut Criterion) {
+    let load = Load::new(SERIES);
+    let batches = load.scrape(0);
+    let mut group = c.benchmark_group("create");
+    group.throughput(Throughput::Elements(SERIES as u64)).sample_size(10);
+    group.bench_function("200k new series", |b| {
+        b.iter_batched(
+            || Head::new(HeadConfig::default()),
+            |head| {
+                push_all(&head, &batches, &mut AppendOutcome::new());
+                head
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+/// Resident memory of this process in bytes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<usize>().ok()).unwrap_or_default() * 1024
+}
+
+/// Many small tenants.
+fn small_tenants() {
+    const TENANTS: usize = 2_000;
+    let load = Load::new(PUSH);
+    let before = resident();
+    let heads: Vec<Head> = (0..TENANTS).map(|_| Head::new(HeadConfig::default())).collect();
+    let mut out = AppendOutcome::new();
+    for scrape in 0..40 {
+        let t = START + scrape * SCRAPE_MS;
+        let batch = batch(&load.labels[..100], |i| Sample { t, v: value(i, scrape) });
+        for head in &heads {
+            head.append(&batch, Selection::All, Generation(1), i64::MAX - 1_000_000, &mut out);
+            head.confirm(&out);
+        }
+    }
+    let per_series = (resident() - before) / (TENANTS * 100);
+    eprintln!("{TENANTS} tenants of 100 series: {per_series} bytes of resident memory per series");
+    report(&heads[0]);
+}
+
+fn select(c: &mut Criterion) {
+    small_tenants();
+    let load = Load::new(SERIES);
+    let mut out = AppendOutcome::new();
+    let before = resident();
+    let head = Head::new(HeadConfig::default());
+    for scrape in 0..40 {
+        for push in 0..SERIES / PUSH {
+            push_all(&head, &[load.push(scrape, push)], &mut out);
+        }
+    }
+    eprintln!("{SERIES} series: {} bytes of resident memory per series", (resident() - before) / SERIES);
+    report(&head);
+    let name = |family: &str| Matcher::equal("__name__", &format!("http_request_duration_family_{family}_seconds_bucket"));
+    let regex = |name: &str, value: &str| Matcher::new(model::MatchOp::Regex, name, value).unwrap();
+    let cases = [
+        ("one name, 24k series", vec![name("3")]),
+        ("name and namespace, 600 series", vec![name("3"), Matcher::equal("namespace", "team-namespace-7")]),
+        ("name and pod regex", vec![name("3"), regex("pod", "service-7-.*")]),
+        ("everything", vec![regex("__name__", ".+")]),
+    ];
+    let mut group = c.benchmark_group("select");
+    group.sample_size(10);
+    for (what, matchers) in cases {
+        group.bench_function(format!("ids: {what}"), |b| b.iter(|| head.select_ids(&matchers, SelectOrder::ByHash)));
+        group.bench_function(format!("chunks: {what}"), |b| b.iter(|| black_box(head.select(&matchers, i64::MIN, i64::MAX)).len()));
+    }
+    group.finish();
+}
+
+fn report(head: &Head) {
+    let stats = head.stats();
+    let per_series = |bytes: usize| bytes as f64 / stats.series as f64;
+    let m = &stats.memory;
+    eprintln!("bytes per series after 40 scrapes, {} series, {} label pairs:", stats.series, stats.label_pairs);
+    let parts = [
+        ("tables", m.tables),
+        ("hot", m.hot),
+        ("cold", m.cold),
+        ("series labels", m.series_labels),
+        ("open chunks", m.open_chunks),
+        ("closed chunks", m.closed_chunks),
+        ("label text", m.label_text),
+        ("label pairs", m.label_pairs),
+        ("postings", m.postings),
+        ("total", m.total()),
+    ];
+    for (name, bytes) in parts {
+        eprintln!("  {name:14} {:7.1}", per_series(bytes));
+    }
+}
+
+fn wal(c: &mut Criterion) {
+    let load = Load::new(SERIES);
+    let tenant = TenantId::anonymous();
+    let dir = tempfile::tempdir().unwrap();
+    let fs = std::sync::Arc::new(tsdb::fs::RealFs);
+    {
+        let (wal, _) = Wal::open(dir.path(), WalConfig::default(), fs.clone()).unwrap();
+        let head = Head::new(HeadConfig::default());
+        let mut out = AppendOutcome::new();
+        let mut scrape = 0;
+        let mut group = c.benchmark_group("wal");
+        group.throughput(Throughput::Elements(SERIES as u64)).sample_size(20);
+        group.bench_function("append and log, 200k series", |b| {
+            b.iter_batched_ref(
+                || {
+                    scrape += 1;
+                    load.scrape(scrape)
+                },
+                |batches| {
+                    for batch in batches.iter() {
+                        head.append(batch, Selection::All, wal.generation(), i64::MAX - 1_000_000, &mut out);
+                        wal.append(&tenant, out.take_record()).unwrap();
+                        head.confirm(&out);
+                    }
+                },
+                BatchSize::PerIteration,
+            );
+        });
+        group.finish();
+        let stats = wal.stats();
+        eprintln!(
+            "log: {} bytes for {scrape} scrapes, {:.2} per sample",
+            stats.bytes,
+            stats.bytes as f64 / (scrape as usize * SERIES) as f64
+        );
+    }
+    let mut group = c.benchmark_group("replay");
+    group.sample_size(10);
+    for workers in [1, 2] {
+        group.bench_function(format!("{workers} workers"), |b| {
+            b.iter(|| {
+                let head = std::sync::Arc::new(Head::new(HeadConfig::default()));
+                let (_wal, replay) = Wal::open(dir.path(), WalConfig::default(), fs.clone()).unwrap();
+                let report = replay.run(&|_: &TenantId| Some(head.clone()), workers).unwrap();
+                assert_eq!(report.heads.orphans + report.quarantined, 0);
+                report.heads.samples
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, append, create, select, wal);
+criterion_main!(benches);

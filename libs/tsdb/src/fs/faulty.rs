@@ -1,0 +1,198 @@
+//! A file system in memory that runs full, fails to sync, and loses power.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{AppendFile, Fs, ReadFile};
+
+/// A file system for tests. Clones share the files and the faults.
+#[derive(Debug, Clone, Default)]
+pub struct FaultyFs(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    files: BTreeMap<PathBuf, Contents>,
+    /// Bytes that may be written before the disk is full.
+    space: Option<usize>,
+    failing_syncs: usize,
+    failing_cuts: usize,
+    syncs: usize,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Contents {
+    bytes: Vec<u8>,
+    durable: usize,
+}
+
+impl FaultyFs {
+    /// An empty file system without faults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lets this many more bytes be written before the disk is full; `None`: it never is. A write that does not fit writes what fits.
+    pub fn set_space(&self, bytes: Option<usize>) {
+        self.0.lock().space = bytes;
+    }
+
+    /// Fails the next `n` syncs of files; what they should have made durable never will be.
+    pub fn fail_syncs(&self, n: usize) {
+        self.0.lock().failing_syncs = n;
+    }
+
+    /// Fails the next `n` cuts of files that are being written.
+    pub fn fail_cuts(&self, n: usize) {
+        self.0.lock().failing_cuts = n;
+    }
+
+    /// How often files were synced, failures included.
+    #[must_use]
+    pub fn syncs(&self) -> usize {
+        self.0.lock().syncs
+    }
+
+    /// What a machine finds after a kill of the process: a copy, without faults.
+    #[must_use]
+    pub fn after_kill(&self) -> Self {
+        let state = self.0.lock();
+        Self(Arc::new(Mutex::new(State { files: state.files.clone(), ..State::default() })))
+    }
+
+    /// What a machine finds after a power cut: of each file only what was synced.
+    #[must_use]
+    pub fn after_power_cut(&self) -> Self {
+        let copy = self.after_kill();
+        copy.0.lock().files.values_mut().for_each(|file| file.bytes.truncate(file.durable));
+        copy
+    }
+
+    /// The paths of all files, ascending.
+    #[must_use]
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.0.lock().files.keys().cloned().collect()
+    }
+
+    /// The bytes of a file, to be looked at and changed at will; a missing file is made.
+    pub fn edit<T>(&self, path: &Path, edit: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let mut state = self.0.lock();
+        edit(&mut state.files.entry(path.to_owned()).or_default().bytes)
+    }
+
+    fn cut(&self, path: &Path, len: u64) -> io::Result<()> {
+        let mut state = self.0.lock();
+        let file = state.files.get_mut(path).ok_or(io::ErrorKind::NotFound)?;
+        file.bytes.truncate(usize::try_from(len).map_err(|_| io::ErrorKind::InvalidInput)?);
+        file.durable = file.durable.min(file.bytes.len());
+        Ok(())
+    }
+}
+
+impl Fs for FaultyFs {
+    fn create_dir_all(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let state = self.0.lock();
+        let inside = state.files.keys().filter(|path| path.parent() == Some(dir));
+        Ok(inside.filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect())
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn AppendFile>> {
+        let mut state = self.0.lock();
+        if state.space == Some(0) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        if state.files.contains_key(path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        state.files.insert(path.to_owned(), Contents::default());
+        Ok(Arc::new(FaultyFile { fs: self.clone(), path: path.to_owned() }))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
+        if !self.0.lock().files.contains_key(path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(Box::new(FaultyFile { fs: self.clone(), path: path.to_owned() }))
+    }
+
+    fn set_len(&self, path: &Path, len: u64) -> io::Result<()> {
+        self.cut(path, len)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.0.lock().files.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct FaultyFile {
+    fs: FaultyFs,
+    path: PathBuf,
+}
+
+impl AppendFile for FaultyFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.fs.0.lock();
+        let room = state.space.unwrap_or(usize::MAX).min(bytes.len());
+        let file = state.files.get_mut(&self.path).ok_or(io::ErrorKind::NotFound)?;
+        file.bytes.extend(bytes.iter().take(room));
+        if let Some(space) = &mut state.space {
+            *space -= room;
+        }
+        if room < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.fs.0.lock();
+        if state.failing_cuts > 0 {
+            state.failing_cuts -= 1;
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        drop(state);
+        self.fs.cut(&self.path, len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.fs.0.lock();
+        state.syncs += 1;
+        let failing = state.failing_syncs > 0;
+        state.failing_syncs = state.failing_syncs.saturating_sub(1);
+        let file = state.files.get_mut(&self.path).ok_or(io::ErrorKind::NotFound)?;
+        if failing {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        file.durable = file.bytes.len();
+        Ok(())
+    }
+}
+
+/// `EIO` of Linux.
+const EIO: i32 = 5;
+
+impl ReadFile for FaultyFile {
+    fn len(&self) -> io::Result<u64> {
+        let state = self.fs.0.lock();
+        state.files.get(&self.path).map(|file| file.bytes.len() as u64).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let state = self.fs.0.lock();
+        let file = state.files.get(&self.path).ok_or(io::ErrorKind::NotFound)?;
+        let rest = usize::try_from(offset).ok().and_then(|at| file.bytes.get(at..)).unwrap_or_default();
+        let len = rest.len().min(into.len());
+        into[..len].copy_from_slice(&rest[..len]);
+        Ok(len)
+    }
+}

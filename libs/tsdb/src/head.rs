@@ -1,0 +1,237 @@
+//! The recent series of one tenant.
+//!
+//! Series lie in *stripes* by bits of their hash, each with its own lock, so that cores append in parallel; a stripe holds a
+//! table from hash to slot, and per slot one *hot* entry (all that an append touches) and one *cold* entry. Labels and
+//! postings are shared by all stripes in one *index*: every distinct `name="value"` pair is stored once, with the sorted ids
+//! of its series; a series is a list of pair ids.
+//!
+//! A push goes through in passes over a stripe's part of the batch (touch the table, find, touch the entries, append), so
+//! that the cache misses of different series overlap. New series are created in batches under the index lock.
+//!
+//! Lock order: `index`, then one stripe. Queries collect ids under the index lock, release it, and then read series in
+//! batches; an id whose slot has been given to another series meanwhile is recognised by its hash and skipped.
+
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+use model::{Exemplar, Labels, Matcher, Metadata, SeriesChunks, SeriesHash, WriteBatch};
+use parking_lot::{Mutex, RwLock};
+
+use crate::wal::Generation;
+
+mod append;
+mod create;
+mod exemplars;
+mod hash_table;
+mod index;
+mod log;
+mod metadata;
+mod outcome;
+mod postings;
+mod read;
+mod replay;
+mod select;
+mod series;
+mod stats;
+mod stripe;
+mod truncate;
+
+pub(crate) use index::wire_pairs;
+pub use outcome::{AppendOutcome, Selection};
+pub use replay::ReplayStats;
+pub(crate) use replay::Replayer;
+pub use stats::{HeadStats, MemoryStats};
+pub use truncate::Truncated;
+
+/// Settings of a head.
+#[derive(Debug, Clone)]
+pub struct HeadConfig {
+    /// Most series at a time; a push that would create more is refused for those series. `usize::MAX`: no limit.
+    /// Also [`Head::set_max_series`].
+    pub max_series: usize,
+    /// How far ahead of `now` a sample may be, in milliseconds. 0 refuses everything that is ahead of the clock.
+    pub creation_grace_ms: i64,
+    /// Most exemplars kept, the newest; 0 keeps none.
+    pub max_exemplars: usize,
+    /// Most metric families whose metadata is kept; further families are refused.
+    pub max_metadata: usize,
+    /// Chunks end at multiples of this many milliseconds, so that a block's range never cuts a chunk. At least 1.
+    pub chunk_range_ms: i64,
+    /// Stripes, rounded up to a power of two, at most 64. One is enough for a tenant that one core can serve.
+    pub stripes: usize,
+}
+
+impl Default for HeadConfig {
+    fn default() -> Self {
+        Self {
+            max_series: usize::MAX,
+            creation_grace_ms: 10 * 60 * 1000,
+            max_exemplars: 10_000,
+            max_metadata: 20_000,
+            chunk_range_ms: 2 * 60 * 60 * 1000,
+            stripes: 8,
+        }
+    }
+}
+
+/// A series of a head as [`Head::select_ids`] found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeriesRef {
+    /// The series' identity.
+    pub hash: SeriesHash,
+    id: u32,
+}
+
+/// The order of [`Head::select_ids`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelectOrder {
+    /// As the head finds them; cheapest.
+    Any,
+    /// Ascending by [`SeriesHash`], as ingesters stream to queriers.
+    ByHash,
+}
+
+/// The exemplars of one series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeriesExemplars {
+    /// The series.
+    pub labels: Labels,
+    /// Ascending by time.
+    pub exemplars: Vec<Exemplar>,
+}
+
+/// The recent series of one tenant. All methods take `&self` and may be called from any thread.
+#[derive(Debug)]
+pub struct Head {
+    config: HeadConfig,
+    max_series: AtomicUsize,
+    series: AtomicUsize,
+    /// Samples below this are too old; set by [`Head::truncate`], never goes back.
+    min_valid: AtomicI64,
+    /// The next series reference for the log (`head/log.rs`).
+    next_ref: AtomicU32,
+    totals: stats::Totals,
+    stripes: Box<[RwLock<stripe::Stripe>]>,
+    index: RwLock<index::Index>,
+    exemplars: Mutex<exemplars::ExemplarRing>,
+    metadata: Mutex<metadata::MetadataMap>,
+}
+
+impl Head {
+    /// An empty head. It takes about 2 KB until series come.
+    #[must_use]
+    pub fn new(config: HeadConfig) -> Self {
+        let stripes = config.stripes.clamp(1, stripe::MAX_STRIPES).next_power_of_two();
+        Self {
+            max_series: AtomicUsize::new(config.max_series),
+            series: AtomicUsize::new(0),
+            min_valid: AtomicI64::new(i64::MIN),
+            next_ref: AtomicU32::new(0),
+            totals: stats::Totals::default(),
+            stripes: (0..stripes).map(|_| RwLock::default()).collect(),
+            index: RwLock::default(),
+            exemplars: Mutex::new(exemplars::ExemplarRing::new(config.max_exemplars)),
+            metadata: Mutex::new(metadata::MetadataMap::new(config.max_metadata)),
+            config,
+        }
+    }
+
+    /// Changes the series limit. Series above a lowered limit stay.
+    pub fn set_max_series(&self, max: usize) {
+        self.max_series.store(max, Relaxed);
+    }
+
+    /// The number of series now.
+    #[must_use]
+    pub fn series_count(&self) -> usize {
+        self.series.load(Relaxed)
+    }
+
+    /// Appends the selected series of a batch: samples, histograms, exemplars, and the batch's metadata.
+    ///
+    /// What was not taken is in `out.rejected`, at most one entry per series and reason. What was taken is at once visible to
+    /// queries, and is in `out.record()` for the log; `generation` is the log's at the time of the call ([`crate::Wal::generation`]).
+    /// After the log has it, call [`Head::confirm`]. If the log refuses it, do not acknowledge the push: its samples may or may
+    /// not be there after a restart, as with any request whose answer was lost. When the client repeats the push, samples
+    /// that the head already has count as taken and are in the record again.
+    ///
+    /// `out` is cleared first; keep it for the next push to save allocations.
+    pub fn append(&self, batch: &WriteBatch, selection: Selection<'_>, generation: Generation, now_ms: i64, out: &mut AppendOutcome) {
+        append::append(self, batch, selection, generation, now_ms, out);
+    }
+
+    /// Notes that the record of `out` is in the log, so that later records need not define its series again.
+    pub fn confirm(&self, out: &AppendOutcome) {
+        log::confirm(self, out);
+    }
+
+    /// All series that match all matchers and have chunks in `[min_t, max_t]` (both inclusive), with those chunks; chunks may
+    /// hold samples outside of the range. Ascending by hash. No matchers: all series. For large answers rather
+    /// [`Head::select_ids`] and [`Head::read_series`].
+    #[must_use]
+    pub fn select(&self, matchers: &[Matcher], min_t: i64, max_t: i64) -> Vec<SeriesChunks> {
+        let ids = self.select_ids(matchers, SelectOrder::ByHash);
+        let mut out = Vec::new();
+        self.read_series(&ids, min_t, max_t, &mut out);
+        out
+    }
+
+    /// The series that match all matchers, whatever their time range.
+    #[must_use]
+    pub fn select_ids(&self, matchers: &[Matcher], order: SelectOrder) -> Vec<SeriesRef> {
+        select::select_ids(self, matchers, order)
+    }
+
+    /// Appends to `out` the series of `ids`, in their order, with their chunks in `[min_t, max_t]` (inclusive). Series that are
+    /// gone by now or have nothing in the range are left out. Call it with some hundred ids at a time: locks are held for
+    /// about as long as one series takes, and the caller can weigh the answer against its budget in between.
+    pub fn read_series(&self, ids: &[SeriesRef], min_t: i64, max_t: i64, out: &mut Vec<SeriesChunks>) {
+        read::read_series(self, ids, min_t, max_t, out);
+    }
+
+    /// The label sets of at most `limit` series that match all matchers and have chunks in `[min_t, max_t]`.
+    #[must_use]
+    pub fn series(&self, matchers: &[Matcher], min_t: i64, max_t: i64, limit: usize) -> Vec<Labels> {
+        read::series(self, matchers, min_t, max_t, limit)
+    }
+
+    /// The names of labels of series that match and have chunks in the range; sorted, at most `limit`. Without matchers those of
+    /// all series, if the head has anything in the range.
+    #[must_use]
+    pub fn label_names(&self, matchers: &[Matcher], min_t: i64, max_t: i64, limit: usize) -> Vec<String> {
+        read::label_names(self, matchers, min_t, max_t, limit)
+    }
+
+    /// The values of the label `name` of series that match and have chunks in the range; sorted, at most `limit`. Without
+    /// matchers those of all series, if the head has anything in the range.
+    #[must_use]
+    pub fn label_values(&self, name: &str, matchers: &[Matcher], min_t: i64, max_t: i64, limit: usize) -> Vec<String> {
+        read::label_values(self, name, matchers, min_t, max_t, limit)
+    }
+
+    /// Metadata of one metric family or of all, sorted by family, at most `limit` entries.
+    #[must_use]
+    pub fn metadata(&self, family: Option<&str>, limit: usize) -> Vec<Metadata> {
+        self.metadata.lock().list(family, limit)
+    }
+
+    /// The exemplars in `[min_t, max_t]` of series that match all matchers of at least one set; ordered by labels.
+    #[must_use]
+    pub fn exemplars(&self, sets: &[Vec<Matcher>], min_t: i64, max_t: i64) -> Vec<SeriesExemplars> {
+        self.exemplars.lock().select(sets, min_t, max_t)
+    }
+
+    /// Counters and sizes. Walks all series: some milliseconds per 100,000.
+    #[must_use]
+    pub fn stats(&self) -> HeadStats {
+        stats::collect(self)
+    }
+
+    /// Drops chunks that end before `before_ms`, and series that have none left, with their labels. From now on samples
+    /// before `before_ms` are refused as too old. Locks are taken for about a hundred series at a time.
+    pub fn truncate(&self, before_ms: i64) -> Truncated {
+        truncate::truncate(self, before_ms)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,177 @@
+use model::{ChunkEncoding, Histogram, HistogramSample, HistogramValue, LabelBlock, SeriesHash, Span};
+
+use super::*;
+
+#[test]
+fn verdicts_of_samples() {
+    let head = head();
+    let a = labels(&[("__name__", "a")]);
+    let first = push(&head, &batch(&[(a.clone(), &[(T0 - 10, 1.0), (T0, 2.0)])]));
+    assert_eq!((first.samples, first.created, first.rejected.len()), (2, 1, 0));
+    // The same sample again, another value at its time, an older one, a newer one, and one too far ahead.
+    let grace = HeadConfig::default().creation_grace_ms;
+    let times = [(T0, 2.0), (T0, 3.0), (T0 - 5, 9.0), (T0 + grace, 4.0), (T0 + grace + 1, 5.0)];
+    let out = push(&head, &batch(&[(a.clone(), &times)]));
+    assert_eq!((out.samples, out.duplicates), (1, 1));
+    let want = [(0, RejectReason::DuplicateTimestamp, 1), (0, RejectReason::OutOfOrder, 1), (0, RejectReason::TooFarInFuture, 1)];
+    assert_eq!(reasons(&out), want);
+    assert_eq!(out.rejected[0].detail, format!("value 3 at timestamp {T0} differs from the one that is there, 2"));
+    assert!(out.rejected[2].detail.contains("creation_grace_period"));
+    assert_eq!(floats(&head), [(a, vec![(T0 - 10, 1.0), (T0, 2.0), (T0 + grace, 4.0)])]);
+}
+
+#[test]
+fn nan_payloads_are_values() {
+    let head = head();
+    let a = labels(&[("__name__", "a")]);
+    push(&head, &batch(&[(a.clone(), &[(T0, model::stale_nan())])]));
+    assert_eq!(push(&head, &batch(&[(a.clone(), &[(T0, model::stale_nan())])])).duplicates, 1);
+    assert_eq!(reasons(&push(&head, &batch(&[(a, &[(T0, f64::NAN)])]))), [(0, RejectReason::DuplicateTimestamp, 1)]);
+    assert!(model::is_stale_nan(floats(&head)[0].1[0].1));
+}
+
+#[test]
+fn only_the_selection_is_appended() {
+    let head = head();
+    let series: Vec<_> = (0..5).map(|i| (labels(&[("__name__", "a"), ("i", &i.to_string())]), [(T0, f64::from(i))])).collect();
+    let all: Vec<_> = series.iter().map(|(l, s)| (l.clone(), s.as_slice())).collect();
+    let batch = batch(&all);
+    let mut out = AppendOutcome::new();
+    head.append(&batch, Selection::Indices(&[3, 1, 99]), Generation(1), T0, &mut out);
+    assert_eq!((out.samples, out.created), (2, 2));
+    let names: Vec<_> = floats(&head).into_iter().map(|(l, _)| l.get("i").unwrap().to_owned()).collect();
+    assert_eq!(names, ["1", "3"]);
+    // Rejections name the index in the batch.
+    head.append(&batch, Selection::Indices(&[3]), Generation(1), T0 - 11 * 60_000, &mut out);
+    assert_eq!(reasons(&out), [(3, RejectReason::TooFarInFuture, 1)]);
+}
+
+#[test]
+fn series_limit_and_refused_times_make_no_series() {
+    let head = Head::new(HeadConfig { max_series: 1, ..HeadConfig::default() });
+    let [a, b] = ["a", "b"].map(|name| labels(&[("__name__", name)]));
+    let future: &[(i64, f64)] = &[(T0 + 3_600_000, 1.0)];
+    assert_eq!(reasons(&push(&head, &batch(&[(b.clone(), future)]))), [(0, RejectReason::TooFarInFuture, 1)]);
+    assert_eq!(head.series_count(), 0);
+    let out = push(&head, &batch(&[(a.clone(), &[(T0, 1.0)]), (b.clone(), &[(T0, 1.0), (T0 + 1, 1.0)]), (a, &[(T0 + 1, 1.0)])]));
+    assert_eq!((out.samples, reasons(&out)), (2, vec![(1, RejectReason::SeriesLimit, 2)]));
+    assert!(out.rejected[0].detail.contains("1 series in memory (max_series)"));
+    head.set_max_series(2);
+    assert_eq!(push(&head, &batch(&[(b, &[(T0, 1.0)])])).created, 1);
+    assert_eq!(head.stats().label_pairs, 2);
+}
+
+#[test]
+fn labels_that_are_not_what_they_claim_are_refused() {
+    let head = head();
+    let a = labels(&[("__name__", "a"), ("b", "c")]);
+    let bytes = a.as_bytes();
+    let cases: [(SeriesHash, &[u8]); 4] = [
+        (SeriesHash(7), bytes),
+        (SeriesHash::of(&bytes[1..]), &bytes[1..]),
+        (SeriesHash::of(b""), b""),
+        (SeriesHash::of(b"\xff\xff"), b"\xff\xff"),
+    ];
+    for (hash, block) in cases {
+        let mut builder = BatchBuilder::new(Bytes::new());
+        builder.sample(Sample { t: T0, v: 1.0 });
+        builder.end_series_with(hash, LabelBlock::from_validated(block));
+        let out = push(&head, &builder.finish());
+        assert_eq!((out.samples, out.rejected.len(), out.is_empty()), (0, 1, true), "{block:?}");
+    }
+    assert_eq!((head.series_count(), head.stats().label_pairs), (0, 0));
+}
+
+#[test]
+fn chunks_are_cut_by_count_and_range() {
+    let head = head();
+    let a = labels(&[("__name__", "a")]);
+    let range = HeadConfig::default().chunk_range_ms;
+    let start = T0.div_euclid(range) * range;
+    // 15 seconds apart, 480 in a range, beginning 100 before its end.
+    let samples: Vec<_> = (0..700).map(|i| (start - 100 * 15_000 + i * 15_000, i as f64)).collect();
+    let mut out = AppendOutcome::new();
+    head.append(&batch(&[(a, &samples)]), Selection::All, Generation(1), T0 + 10 * range, &mut out);
+    let series = head.select(&everything(), i64::MIN, i64::MAX);
+    let counts: Vec<_> = series[0].chunks.iter().map(|c| decode(c).len()).collect();
+    assert_eq!(counts, [100, 120, 120, 120, 120, 120]);
+    assert_eq!(series[0].chunks[1].min_t, start);
+    let some = head.select(&everything(), start, start);
+    assert_eq!(some[0].chunks.len(), 1);
+    assert!(head.select(&everything(), 0, 1000).is_empty());
+    assert_eq!(head.stats().chunks, 6);
+}
+
+fn histogram(count: u64) -> HistogramValue {
+    HistogramValue::Int(Box::new(Histogram {
+        schema: 1,
+        count,
+        sum: count as f64,
+        positive_spans: vec![Span { offset: 0, length: 1 }],
+        positive_deltas: vec![count as i64],
+        ..Histogram::default()
+    }))
+}
+
+#[test]
+fn floats_and_histograms_of_one_series() {
+    let head = head();
+    let a = labels(&[("__name__", "a")]);
+    let mut builder = BatchBuilder::new(Bytes::new());
+    for t in [0, 20] {
+        builder.sample(Sample { t: T0 + t, v: 1.0 });
+    }
+    for (t, value) in [(10, histogram(3)), (30, histogram(5)), (40, histogram(2))] {
+        builder.histogram(HistogramSample { t: T0 + t, value });
+    }
+    builder.end_series_with(a.hash(), a.as_block());
+    let out = push(&head, &builder.finish());
+    assert_eq!((out.samples, out.histograms, out.rejected.len()), (2, 3, 0));
+    let series = head.select(&everything(), i64::MIN, i64::MAX);
+    let times: Vec<_> = points(&series[0]).iter().map(Point::t).collect();
+    assert_eq!(times, [0, 10, 20, 30, 40].map(|t| T0 + t));
+    // A counter reset ends a chunk.
+    let kinds: Vec<_> = series[0].chunks.iter().map(|c| c.encoding).collect();
+    assert_eq!(
+        kinds,
+        [ChunkEncoding::Xor, ChunkEncoding::Histogram, ChunkEncoding::Xor, ChunkEncoding::Histogram, ChunkEncoding::Histogram]
+    );
+    let again = |value| {
+        let mut builder = BatchBuilder::new(Bytes::new());
+        builder.histogram(HistogramSample { t: T0 + 40, value });
+        builder.end_series_with(a.hash(), a.as_block());
+        push(&head, &builder.finish())
+    };
+    assert_eq!(again(histogram(2)).duplicates, 1);
+    assert_eq!(reasons(&again(histogram(9))), [(0, RejectReason::DuplicateTimestamp, 1)]);
+    assert_eq!(reasons(&push(&head, &batch(&[(a.clone(), &[(T0 + 40, 1.0)])]))), [(0, RejectReason::DuplicateTimestamp, 1)]);
+}
+
+#[test]
+fn contradictory_histograms_are_refused() {
+    let head = head();
+    let a = labels(&[("__name__", "a")]);
+    let mut builder = BatchBuilder::new(Bytes::new());
+    let broken = Histogram { schema: 99, count: 1, ..Histogram::default() };
+    builder.histogram(HistogramSample { t: T0, value: HistogramValue::Int(Box::new(broken)) });
+    builder.histogram(HistogramSample { t: T0 + 1, value: histogram(4) });
+    builder.end_series_with(a.hash(), a.as_block());
+    let out = push(&head, &builder.finish());
+    assert_eq!((out.histograms, reasons(&out)), (1, vec![(0, RejectReason::InvalidHistogram, 1)]));
+}
+
+#[test]
+fn definitions_until_confirmed_and_anew_in_each_generation() {
+    let head = head();
+    let a = labels(&[("__name__", "a")]);
+    let mut out = AppendOutcome::new();
+    let mut defined = |t: i64, generation: u32, confirm: bool| {
+        head.append(&batch(&[(a.clone(), &[(T0 + t, 1.0)])]), Selection::All, Generation(generation), T0, &mut out);
+        if confirm {
+            head.confirm(&out);
+        }
+        out.defined
+    };
+    assert_eq!([defined(1, 1, false), defined(2, 1, false), defined(3, 1, true), defined(4, 1, true)], [1, 1, 1, 0]);
+    assert_eq!([defined(5, 2, true), defined(6, 2, true)], [1, 0]);
+}

@@ -1,0 +1,62 @@
+//! Settings of the querier.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of the querier. In YAML: `querier:`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Longest time a query may run, in seconds; a request's `timeout` can shorten it. 120 as in Prometheus. Short values refuse heavy
+    /// dashboards; long ones let abandoned work run on.
+    pub timeout_seconds: u64,
+    /// How old a sample may be and still stand for "now", in seconds. 300, Prometheus's lookback delta.
+    pub lookback_seconds: u64,
+    /// Step of subqueries that name none, in seconds. 60, Prometheus's default `evaluation_interval`.
+    pub default_subquery_step_seconds: u64,
+    /// Queries that compute at a time; others wait. 0 takes twice the number of cores.
+    pub max_concurrent: usize,
+    /// Queries that may wait for their turn; one more is refused with 429. 200.
+    pub max_queued: usize,
+    /// Once enough ingesters have answered for a complete result, how long the others are waited for, in milliseconds. 500. A hanging
+    /// ingester costs a query this much once; 0 does not wait.
+    pub straggler_wait_ms: u64,
+    /// Whether experimental PromQL functions are accepted. Off, as in Prometheus.
+    pub experimental_functions: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            timeout_seconds: 120,
+            lookback_seconds: 300,
+            default_subquery_step_seconds: 60,
+            max_concurrent: 0,
+            max_queued: 200,
+            straggler_wait_ms: 500,
+            experimental_functions: false,
+        }
+    }
+}
+
+impl Config {
+    /// Checks what types cannot.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.timeout_seconds == 0 {
+            return Err("querier.timeout_seconds must be at least 1".to_owned());
+        }
+        if self.lookback_seconds == 0 || self.default_subquery_step_seconds == 0 {
+            return Err("querier.lookback_seconds and querier.default_subquery_step_seconds must be at least 1".to_owned());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds)
+    }
+
+    pub(crate) fn straggler_wait(&self) -> Duration {
+        Duration::from_millis(self.straggler_wait_ms)
+    }
+}

@@ -1,0 +1,283 @@
+//! `series`, `labels`, `label/<name>/values`, `metadata`, `query_exemplars`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::extract::{Extension, Path, Request, State};
+use axum::response::Response;
+use model::{Labels, Metadata};
+use promql::parser::{self, Expr, ParseOptions};
+use rpc::{ExemplarSeries, LabelValuesRequest, SeriesRequest};
+use serde_json::{Value, json};
+
+use super::query::cut;
+use super::selectors::{series_request, time_range};
+use super::{ApiError, Call, Name, Querying, Tenant, finish, format, json as write};
+
+const TRUNCATED: &str = "results truncated due to limit";
+
+pub(super) async fn series(State(querier): Querying, Extension(tenant): Tenant, request: Request) -> Response {
+    match Call::read(querier, tenant, request).await {
+        Ok(call) => finish(&call, "series", run_series(&call).await),
+        Err(error) => error.response(),
+    }
+}
+
+pub(super) async fn labels(State(querier): Querying, Extension(tenant): Tenant, request: Request) -> Response {
+    match Call::read(querier, tenant, request).await {
+        Ok(call) => finish(&call, "labels", run_labels(&call).await),
+        Err(error) => error.response(),
+    }
+}
+
+pub(super) async fn label_values(
+    State(querier): Querying,
+    Extension(tenant): Tenant,
+    Path(name): Name,
+    request: Request,
+) -> Response {
+    match Call::read(querier, tenant, request).await {
+        Ok(call) => finish(&call, "label_values", run_label_values(&call, &name).await),
+        Err(error) => error.response(),
+    }
+}
+
+pub(super) async fn metadata(State(querier): Querying, Extension(tenant): Tenant, request: Request) -> Response {
+    match Call::read(querier, tenant, request).await {
+        Ok(call) => finish(&call, "metadata", run_metadata(&call).await),
+        Err(error) => error.response(),
+    }
+}
+
+pub(super) async fn exemplars(State(querier): Querying, Extension(tenant): Tenant, request: Request) -> Response {
+    match Call::read(querier, tenant, request).await {
+        Ok(call) => finish(&call, "exemplars", run_exemplars(&call).await),
+        Err(error) => error.response(),
+    }
+}
+
+/// One more than the limit is asked for, to see whether something was cut.
+fn ask_for(limit: usize) -> usize {
+    if limit == 0 { 0 } else { limit.saturating_add(1) }
+}
+
+async fn run_series(call: &Call) -> Result<Vec<u8>, ApiError> {
+    let limit = call.params.limit("limit")?;
+    if call.params.all("match[]").next().is_none() {
+        return Err(ApiError::bad_data("no match[] parameter provided"));
+    }
+    let request = series_request(call, ask_for(limit))?;
+    let ctx = call.context()?;
+    let answers = call
+        .querier
+        .ingesters
+        .ask(|client| {
+            let (ctx, request) = (ctx.clone(), request.clone());
+            async move { client.series(&ctx, request).await }
+        })
+        .await?;
+    let mut sets: Vec<Labels> = answers.into_iter().flatten().collect();
+    sets.sort_unstable();
+    sets.dedup();
+    let warnings = if cut(&mut sets, limit) { vec![TRUNCATED.to_owned()] } else { Vec::new() };
+    Ok(write::label_sets(&sets, &warnings))
+}
+
+async fn run_labels(call: &Call) -> Result<Vec<u8>, ApiError> {
+    let limit = call.params.limit("limit")?;
+    let request = series_request(call, ask_for(limit))?;
+    let ctx = call.context()?;
+    let answers = call
+        .querier
+        .ingesters
+        .ask(|client| {
+            let (ctx, request) = (ctx.clone(), request.clone());
+            async move { client.label_names(&ctx, request).await }
+        })
+        .await?;
+    Ok(strings(answers, limit))
+}
+
+async fn run_label_values(call: &Call, name: &str) -> Result<Vec<u8>, ApiError> {
+    let limit = call.params.limit("limit")?;
+    let name = unescape(name);
+    if name.is_empty() {
+        return Err(ApiError::bad_data("invalid label name: \"\""));
+    }
+    let series: SeriesRequest = series_request(call, ask_for(limit))?;
+    let ctx = call.context()?;
+    let answers = call
+        .querier
+        .ingesters
+        .ask(|client| {
+            let (ctx, request) = (ctx.clone(), LabelValuesRequest { name: name.clone(), series: series.clone() });
+            async move { client.label_values(&ctx, request).await }
+        })
+        .await?;
+    Ok(strings(answers, limit))
+}
+
+fn strings(answers: Vec<Vec<String>>, limit: usize) -> Vec<u8> {
+    let merged: BTreeSet<String> = answers.into_iter().flatten().collect();
+    let mut merged: Vec<String> = merged.into_iter().collect();
+    let warnings = if cut(&mut merged, limit) { vec![TRUNCATED.to_owned()] } else { Vec::new() };
+    write::success(&Value::from(merged), &warnings)
+}
+
+async fn run_metadata(call: &Call) -> Result<Vec<u8>, ApiError> {
+    let limit = call.params.limit("limit")?;
+    let per_metric = call.params.limit("limit_per_metric")?;
+    let family = call.params.get("metric").map(str::to_owned);
+    let ctx = call.context()?;
+    let answers = call
+        .querier
+        .ingesters
+        .ask(|client| {
+            let (ctx, family) = (ctx.clone(), family.clone());
+            async move { client.metadata(&ctx, family).await }
+        })
+        .await?;
+    let mut families: BTreeMap<String, BTreeSet<Metadata>> = BTreeMap::new();
+    for entry in answers.into_iter().flatten() {
+        families.entry(entry.family.clone()).or_default().insert(entry);
+    }
+    let shown = if limit == 0 { usize::MAX } else { limit };
+    let shown_each = if per_metric == 0 { usize::MAX } else { per_metric };
+    let data: serde_json::Map<String, Value> = families
+        .into_iter()
+        .take(shown)
+        .map(|(name, entries)| {
+            let entries: Vec<Value> = entries
+                .iter()
+                .take(shown_each)
+                .map(|m| json!({"type": m.metric_type.as_str(), "help": m.help, "unit": m.unit}))
+                .collect();
+            (name, Value::from(entries))
+        })
+        .collect();
+    Ok(write::success(&Value::from(data), &[]))
+}
+
+async fn run_exemplars(call: &Call) -> Result<Vec<u8>, ApiError> {
+    let now = call.querier.clock.now_ms();
+    // Prometheus requires both; Grafana's probe sends milliseconds, which are a valid time in the far future.
+    let (min_t, max_t) = time_range(&call.params, 0, now)?;
+    if max_t < min_t {
+        return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
+    }
+    let text = call.params.get("query").unwrap_or_default();
+    let expr = parser::parse(text, &ParseOptions::default()).map_err(|e| ApiError::parameter("query", &e.to_string()))?;
+    let mut selectors = Vec::new();
+    collect_selectors(&expr, &mut selectors);
+    if selectors.is_empty() {
+        return Ok(write::success(&json!([]), &[]));
+    }
+    let request = SeriesRequest { selectors, min_t, max_t, limit: 0 };
+    let ctx = call.context()?;
+    let answers = call
+        .querier
+        .ingesters
+        .ask(|client| {
+            let (ctx, request) = (ctx.clone(), request.clone());
+            async move { client.exemplars(&ctx, request).await }
+        })
+        .await?;
+    Ok(exemplar_response(answers.into_iter().flatten()))
+}
+
+/// The matchers of every selector; the depth of the tree is bounded by the parser.
+fn collect_selectors(expr: &Expr, out: &mut Vec<std::sync::Arc<[model::Matcher]>>) {
+    match expr {
+        Expr::Vector(v) => out.push(v.matchers.clone().into()),
+        Expr::Matrix(m) => out.push(m.selector.matchers.clone().into()),
+        Expr::Subquery(s) => collect_selectors(&s.expr, out),
+        Expr::Call(c) => c.args.iter().for_each(|arg| collect_selectors(arg, out)),
+        Expr::Aggregate(a) => {
+            if let Some(param) = &a.param {
+                collect_selectors(param, out);
+            }
+            collect_selectors(&a.expr, out);
+        }
+        Expr::Binary(b) => {
+            collect_selectors(&b.lhs, out);
+            collect_selectors(&b.rhs, out);
+        }
+        Expr::Unary(u) => collect_selectors(&u.expr, out),
+        Expr::Paren(p) => collect_selectors(&p.expr, out),
+        Expr::Number(_) | Expr::String(_) => {}
+    }
+}
+
+/// `[{"seriesLabels":{…},"exemplars":[{"labels":{…},"value":"…","timestamp":…}]}]`, replicas merged.
+fn exemplar_response(series: impl Iterator<Item = ExemplarSeries>) -> Vec<u8> {
+    let mut merged: BTreeMap<Labels, Vec<model::Exemplar>> = BTreeMap::new();
+    for s in series {
+        merged.entry(s.labels).or_default().extend(s.exemplars);
+    }
+    let mut out = b"{\"status\":\"success\",\"data\":[".to_vec();
+    for (i, (labels, mut exemplars)) in merged.into_iter().enumerate() {
+        exemplars.sort_by(|a, b| a.t.cmp(&b.t).then_with(|| a.labels.cmp(&b.labels)));
+        exemplars.dedup();
+        out.extend_from_slice(if i == 0 { b"{\"seriesLabels\":" } else { b",{\"seriesLabels\":" });
+        write::labels(&mut out, &labels);
+        out.extend_from_slice(b",\"exemplars\":[");
+        for (j, exemplar) in exemplars.iter().enumerate() {
+            out.extend_from_slice(if j == 0 { b"{\"labels\":" } else { b",{\"labels\":" });
+            write::labels(&mut out, &exemplar.labels);
+            out.extend_from_slice(b",\"value\":");
+            format::float(&mut out, exemplar.value);
+            out.extend_from_slice(b",\"timestamp\":");
+            format::timestamp(&mut out, exemplar.t);
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"]}");
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
+
+/// A label name in a path may be escaped (`U__http_2e_status` is `http.status`): Prometheus's "values" escaping.
+fn unescape(name: &str) -> String {
+    let Some(escaped) = name.strip_prefix("U__") else { return name.to_owned() };
+    let mut out = String::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some(at) = rest.find('_') {
+        let (before, tail) = rest.split_at(at);
+        out.push_str(before);
+        let tail = tail.strip_prefix('_').unwrap_or(tail);
+        if let Some(after) = tail.strip_prefix('_') {
+            out.push('_');
+            rest = after;
+            continue;
+        }
+        let code = tail.split_once('_').and_then(|(hex, after)| Some((char::from_u32(u32::from_str_radix(hex, 16).ok()?)?, after)));
+        match code {
+            Some((c, after)) => {
+                out.push(c);
+                rest = after;
+            }
+            // Not an escape after all: the name is taken as it stands.
+            None => return name.to_owned(),
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescape;
+
+    #[test]
+    fn names_are_unescaped() {
+        for (name, want) in [
+            ("job", "job"),
+            ("U__http_2e_status", "http.status"),
+            ("U__a__b", "a_b"),
+            ("U__bad_zz_", "U__bad_zz_"),
+            ("U__", ""),
+            ("U__a_", "U__a_"),
+        ] {
+            assert_eq!(unescape(name), want, "{name}");
+        }
+    }
+}

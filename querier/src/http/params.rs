@@ -1,0 +1,88 @@
+//! Parameters from the query string and from form bodies.
+
+use super::ApiError;
+
+/// More parameters than any real request has.
+const MAX_PARAMS: usize = 10_000;
+
+/// All parameters; those of the form come first, as in Go, so that they win.
+#[derive(Debug, Default)]
+pub(crate) struct Params {
+    pairs: Vec<(String, String)>,
+}
+
+impl Params {
+    pub(crate) fn read(form: &[u8], query: &str) -> Result<Self, ApiError> {
+        let mut pairs = Vec::new();
+        for source in [form, query.as_bytes()] {
+            for part in source.split(|b| *b == b'&').filter(|part| !part.is_empty()) {
+                if pairs.len() >= MAX_PARAMS {
+                    return Err(ApiError::bad_data(format!("more than {MAX_PARAMS} parameters")));
+                }
+                let at = part.iter().position(|b| *b == b'=').unwrap_or(part.len());
+                let (name, value) = part.split_at(at);
+                pairs.push((decode(name)?, decode(value.get(1..).unwrap_or_default())?));
+            }
+        }
+        Ok(Self { pairs })
+    }
+
+    /// The first value of a parameter, if there is one and it is not empty.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
+    }
+
+    /// All values of a parameter.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// `limit`: 0 is none.
+    pub(crate) fn limit(&self, name: &str) -> Result<usize, ApiError> {
+        match self.get(name) {
+            None => Ok(0),
+            Some(text) => match text.parse::<i64>() {
+                Ok(n) if n < 0 => Err(ApiError::parameter(name, &format!("{name} must be non-negative"))),
+                Ok(n) => Ok(usize::try_from(n).unwrap_or(usize::MAX)),
+                Err(_) => Err(ApiError::parameter(name, &format!("{name} must be a number"))),
+            },
+        }
+    }
+}
+
+/// `application/x-www-form-urlencoded`: `+` is a space, `%41` a byte.
+fn decode(text: &[u8]) -> Result<String, ApiError> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        match first {
+            b'+' => out.push(b' '),
+            b'%' => {
+                let digits = tail.get(..2).and_then(|d| std::str::from_utf8(d).ok()).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
+                let byte = digits.and_then(|d| u8::from_str_radix(d, 16).ok());
+                out.push(byte.ok_or_else(|| ApiError::bad_data("invalid URL escape in a parameter"))?);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            other => out.push(*other),
+        }
+    }
+    String::from_utf8(out).map_err(|_| ApiError::bad_data("a parameter is not valid UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Params;
+
+    #[test]
+    fn form_wins_and_escapes_are_read() {
+        let params = Params::read(b"query=a%2Bb+c&match[]=x", "query=z&match%5B%5D=y&empty=").unwrap();
+        assert_eq!(params.get("query"), Some("a+b c"));
+        assert_eq!(params.all("match[]").collect::<Vec<_>>(), ["x", "y"]);
+        assert_eq!(params.get("empty"), None);
+        assert!(Params::read(b"a=%f", "").is_err());
+        assert!(Params::read(b"a=%ff", "").is_err());
+        assert!(Params::read(b"a=%+1", "").is_err());
+        assert!(Params::read(b"limit=-1", "").unwrap().limit("limit").is_err());
+    }
+}

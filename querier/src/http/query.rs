@@ -1,0 +1,100 @@
+//! `query` and `query_range`.
+
+use axum::extract::{Extension, Request, State};
+use axum::response::Response;
+use promql::{QueryError, QueryResult, QueryValue};
+use rpc::QueryRunner;
+
+use super::time::{parse_duration, parse_time};
+use super::{ApiError, Call, Querying, Tenant, finish, json};
+
+/// Points per series of a range query, Prometheus's own limit.
+const MAX_POINTS: i64 = 11_000;
+
+pub(super) async fn instant(State(querier): Querying, Extension(tenant): Tenant, request: Request) -> Response {
+    match Call::read(querier, tenant, request).await {
+        Ok(call) => finish(&call, "instant", run_instant(&call).await),
+        Err(error) => error.response(),
+    }
+}
+
+pub(super) async fn range(State(querier): Querying, Extension(tenant): Tenant, request: Request) -> Response {
+    match Call::read(querier, tenant, request).await {
+        Ok(call) => finish(&call, "range", run_range(&call).await),
+        Err(error) => error.response(),
+    }
+}
+
+async fn run_instant(call: &Call) -> Result<Vec<u8>, ApiError> {
+    let limit = call.params.limit("limit")?;
+    let t = match call.params.get("time") {
+        Some(text) => parse_time(text).map_err(|e| ApiError::parameter("time", &e))?,
+        None => call.querier.clock.now_ms(),
+    };
+    let ctx = call.context()?;
+    let lookback = lookback(call)?;
+    let result = call.querier.runner.instant(&ctx, query(call), t, lookback).await?;
+    Ok(respond(call, result, limit))
+}
+
+async fn run_range(call: &Call) -> Result<Vec<u8>, ApiError> {
+    let limit = call.params.limit("limit")?;
+    let time = |name: &str| {
+        parse_time(call.params.get(name).unwrap_or_default()).map_err(|e| ApiError::parameter(name, &e))
+    };
+    let start = time("start")?;
+    let end = time("end")?;
+    if end < start {
+        return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
+    }
+    let step = parse_duration(call.params.get("step").unwrap_or_default()).map_err(|e| ApiError::parameter("step", &e))?;
+    if step <= 0 {
+        return Err(ApiError::parameter("step", "zero or negative query resolution step widths are not accepted. Try a positive integer"));
+    }
+    // Also bounds the memory of a step vector before anything is planned.
+    if (end - start) / step > MAX_POINTS {
+        return Err(ApiError::bad_data(
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
+        ));
+    }
+    let ctx = call.context()?;
+    let lookback = lookback(call)?;
+    let result = call.querier.runner.range(&ctx, query(call), start, end, step, lookback).await?;
+    Ok(respond(call, result, limit))
+}
+
+fn query(call: &Call) -> &str {
+    call.params.get("query").unwrap_or_default()
+}
+
+fn lookback(call: &Call) -> Result<Option<i64>, ApiError> {
+    let Some(text) = call.params.get("lookback_delta") else { return Ok(None) };
+    let ms = parse_duration(text).map_err(|e| ApiError::bad_data(format!("error parsing lookback delta duration: {e}")))?;
+    // As in Prometheus, zero stands for the default.
+    match ms {
+        ..0 => Err(QueryError::BadData("error parsing lookback delta duration: must not be negative".to_owned()).into()),
+        0 => Ok(None),
+        _ => Ok(Some(ms)),
+    }
+}
+
+fn respond(call: &Call, mut result: QueryResult, limit: usize) -> Vec<u8> {
+    let truncated = match &mut result.value {
+        QueryValue::Vector(series) => cut(series, limit),
+        QueryValue::Matrix(series) => cut(series, limit),
+        QueryValue::Scalar { .. } | QueryValue::String { .. } => false,
+    };
+    if truncated {
+        result.warnings.push("results truncated due to limit".to_owned());
+    }
+    json::query_response(&result, call.params.get("stats").is_some())
+}
+
+/// Cuts a list to the limit, if there is one; whether it did.
+pub(super) fn cut<T>(items: &mut Vec<T>, limit: usize) -> bool {
+    let too_many = limit > 0 && items.len() > limit;
+    if too_many {
+        items.truncate(limit);
+    }
+    too_many
+}

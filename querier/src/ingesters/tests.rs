@@ -1,0 +1,205 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use model::{Chunk, ChunkEncoding, Labels, Matcher, Metadata, PushReport, SeriesChunks, TenantId};
+use prometheus_client::registry::Registry;
+use ring::{ClusterSnapshot, Instance, InstanceId, InstanceState, Role};
+use rpc::{
+    CallContext, ExemplarSeries, IngesterClient, IngesterPool, LabelNamesRequest, LabelValuesRequest, PushSlice, RpcError, RpcErrorKind,
+    SelectStream, SeriesRequest, StreamSelectRequest,
+};
+use runtime::{Deadline, ManualClock};
+use tokio::sync::{mpsc, watch};
+
+use super::Ingesters;
+use crate::metrics::Metrics;
+
+/// How a fake ingester behaves.
+#[derive(Clone, Copy, PartialEq)]
+enum Behaviour {
+    Fine,
+    Refuses,
+    Hangs,
+    /// Gives its first series, then fails.
+    FailsLate,
+    /// Gives its first series, then nothing more for ever.
+    StallsLate,
+    OverLimit,
+}
+
+struct Fake(Behaviour, Vec<SeriesChunks>);
+
+impl Fake {
+    async fn answer(&self) -> Result<(), RpcError> {
+        match self.0 {
+            Behaviour::Refuses => Err(RpcError::unavailable("connection refused")),
+            Behaviour::Hangs => std::future::pending().await,
+            Behaviour::OverLimit => Err(RpcError::new(RpcErrorKind::LimitExceeded, "max_query_series")),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl IngesterClient for Fake {
+    async fn push(&self, _: &CallContext, _: PushSlice) -> Result<PushReport, RpcError> {
+        unreachable!("a querier writes nothing")
+    }
+
+    async fn select(&self, _: &CallContext, request: StreamSelectRequest) -> Result<SelectStream, RpcError> {
+        self.answer().await?;
+        assert!(request.sorted, "several ingesters are merged by hash");
+        let items = futures::stream::iter(self.1.clone().into_iter().map(|s| Ok(vec![s])));
+        let error = RpcError::internal("disk on fire");
+        Ok(match self.0 {
+            Behaviour::FailsLate => Box::pin(items.take(1).chain(futures::stream::iter([Err(error)]))),
+            Behaviour::StallsLate => Box::pin(items.take(1).chain(futures::stream::pending())),
+            _ => Box::pin(items),
+        })
+    }
+
+    async fn series(&self, _: &CallContext, _: SeriesRequest) -> Result<Vec<Labels>, RpcError> {
+        self.answer().await?;
+        Ok(self.1.iter().map(|s| s.labels.clone()).collect())
+    }
+
+    async fn label_names(&self, _: &CallContext, _: LabelNamesRequest) -> Result<Vec<String>, RpcError> {
+        unreachable!("not asked here")
+    }
+
+    async fn label_values(&self, _: &CallContext, _: LabelValuesRequest) -> Result<Vec<String>, RpcError> {
+        unreachable!("not asked here")
+    }
+
+    async fn metadata(&self, _: &CallContext, _: Option<String>) -> Result<Vec<Metadata>, RpcError> {
+        unreachable!("not asked here")
+    }
+
+    async fn exemplars(&self, _: &CallContext, _: SeriesRequest) -> Result<Vec<ExemplarSeries>, RpcError> {
+        unreachable!("not asked here")
+    }
+}
+
+struct Pool(HashMap<String, Arc<Fake>>);
+
+impl IngesterPool for Pool {
+    fn client(&self, instance: &Instance) -> Arc<dyn IngesterClient> {
+        Arc::clone(&self.0[instance.id.as_str()]) as Arc<dyn IngesterClient>
+    }
+}
+
+fn series(n: usize) -> SeriesChunks {
+    let labels = Labels::from_pairs([("__name__", format!("m{n}"))]);
+    let chunk = Chunk { encoding: ChunkEncoding::Xor, min_t: 0, max_t: 1, data: bytes::Bytes::from_static(b"x") };
+    SeriesChunks { hash: labels.hash(), labels, chunks: vec![chunk] }
+}
+
+/// `holdings[i]` are the numbers of the series that ingester i holds.
+fn cluster(replication_factor: usize, members: &[(Behaviour, std::ops::Range<usize>)]) -> Ingesters {
+    let mut pool = HashMap::new();
+    let mut instances = Vec::new();
+    for (i, (behaviour, holds)) in members.iter().enumerate() {
+        let mut held: Vec<_> = holds.clone().map(series).collect();
+        held.sort_by_key(|s| s.hash);
+        let id = format!("ingester-{i}");
+        pool.insert(id.clone(), Arc::new(Fake(*behaviour, held)));
+        instances.push(Instance {
+            id: InstanceId::new(&id).unwrap(),
+            role: Role::Ingester,
+            address: "127.0.0.1:1".to_owned(),
+            zone: "z".to_owned(),
+            state: InstanceState::Active,
+            epoch: 1,
+            registered_at_ms: 0,
+        });
+    }
+    let (tx, snapshot) = watch::channel(Arc::new(ClusterSnapshot { cluster_id: "c".to_owned(), version: 1, instances }));
+    // The sender may go: the last value stays.
+    drop(tx);
+    Ingesters {
+        snapshot,
+        pool: Arc::new(Pool(pool)),
+        replication_factor,
+        straggler_wait: Duration::from_millis(50),
+        metrics: Metrics::register(&mut Registry::default()),
+    }
+}
+
+fn ctx() -> CallContext {
+    CallContext { tenant: TenantId::anonymous(), deadline: Deadline::after(&ManualClock::at(0), Duration::from_secs(60)) }
+}
+
+/// Number of distinct series that a select yields, or its error.
+async fn select(ingesters: &Ingesters) -> Result<usize, RpcError> {
+    let (tx, mut rx) = mpsc::channel(1);
+    let request =
+        StreamSelectRequest { matchers: Arc::from([Matcher::equal("a", "b")]), min_t: 0, max_t: 1, sorted: true };
+    let ctx = ctx();
+    let (_, result) = tokio::join!(ingesters.select_into(&ctx, request, tx), async {
+        let mut seen = Vec::new();
+        while let Some(batch) = rx.recv().await {
+            for s in batch? {
+                assert_eq!(s.chunks.len(), 1, "equal chunks of replicas are one");
+                seen.push(s.hash);
+            }
+        }
+        assert!(seen.is_sorted_by(|a, b| a < b), "each series once, by hash");
+        Ok(seen.len())
+    });
+    result
+}
+
+async fn count_series(ingesters: &Ingesters) -> Result<usize, RpcError> {
+    let request = SeriesRequest { selectors: Vec::new(), min_t: 0, max_t: 1, limit: 0 };
+    let ctx = ctx();
+    let answers = ingesters
+        .ask(|client| {
+            let (ctx, request) = (ctx.clone(), request.clone());
+            async move { client.series(&ctx, request).await }
+        })
+        .await?;
+    Ok(answers.into_iter().flatten().collect::<std::collections::HashSet<_>>().len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_of_three_replicas_may_be_missing_in_any_way() {
+    for bad in [Behaviour::Fine, Behaviour::Refuses, Behaviour::Hangs, Behaviour::FailsLate, Behaviour::StallsLate] {
+        let ingesters = cluster(3, &[(Behaviour::Fine, 0..100), (bad, 0..100), (Behaviour::Fine, 0..100)]);
+        assert_eq!(select(&ingesters).await, Ok(100));
+        if !matches!(bad, Behaviour::FailsLate | Behaviour::StallsLate) {
+            assert_eq!(count_series(&ingesters).await, Ok(100));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_missing_replicas_are_an_error_not_a_hole() {
+    for bad in [Behaviour::Refuses, Behaviour::FailsLate] {
+        let ingesters = cluster(3, &[(Behaviour::Fine, 0..100), (bad, 0..100), (bad, 0..100)]);
+        assert!(select(&ingesters).await.is_err());
+    }
+    let ingesters = cluster(3, &[(Behaviour::Fine, 0..100), (Behaviour::Refuses, 0..100), (Behaviour::FailsLate, 0..100)]);
+    assert!(select(&ingesters).await.is_err(), "one at the start and one later are two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_replication_everyone_must_answer() {
+    let ingesters = cluster(1, &[(Behaviour::Fine, 0..50), (Behaviour::Fine, 50..100)]);
+    assert_eq!(select(&ingesters).await, Ok(100));
+    let ingesters = cluster(1, &[(Behaviour::Fine, 0..50), (Behaviour::Refuses, 50..100)]);
+    assert_eq!(select(&ingesters).await.unwrap_err().kind, RpcErrorKind::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_ends_the_query_even_where_a_failure_would_be_tolerated() {
+    let ingesters = cluster(3, &[(Behaviour::Fine, 0..10), (Behaviour::OverLimit, 0..10), (Behaviour::Fine, 0..10)]);
+    assert_eq!(select(&ingesters).await.unwrap_err().kind, RpcErrorKind::LimitExceeded);
+}
+
+#[tokio::test]
+async fn nobody_registered_is_an_error() {
+    assert_eq!(select(&cluster(3, &[])).await.unwrap_err().kind, RpcErrorKind::Unavailable);
+}

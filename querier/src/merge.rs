@@ -1,0 +1,142 @@
+//! Replicas into one. Pure.
+//!
+//! Each source gives its series in ascending order of their hash. The merge holds one batch per source, emits the lowest hash next,
+//! and joins the chunk lists of those that have it. It does not wait for anything: [`Merge::wants`] says which sources must be read
+//! before it can go on.
+
+use std::collections::VecDeque;
+
+use model::{Chunk, SeriesChunks};
+
+/// A k-way merge of ordered series streams.
+#[derive(Debug)]
+pub struct Merge {
+    sources: Vec<Source>,
+}
+
+#[derive(Debug)]
+struct Source {
+    queue: VecDeque<SeriesChunks>,
+    ended: bool,
+}
+
+impl Merge {
+    /// A merge of this many sources, all empty and open.
+    #[must_use]
+    pub fn new(sources: usize) -> Self {
+        Self { sources: (0..sources).map(|_| Source { queue: VecDeque::new(), ended: false }).collect() }
+    }
+
+    /// The sources that must be fed or ended before anything more can be emitted.
+    pub fn wants(&self) -> impl Iterator<Item = usize> + '_ {
+        self.sources.iter().enumerate().filter(|(_, s)| s.queue.is_empty() && !s.ended).map(|(i, _)| i)
+    }
+
+    /// Adds a source's next batch. Unknown sources are ignored.
+    pub fn feed(&mut self, source: usize, batch: Vec<SeriesChunks>) {
+        if let Some(source) = self.sources.get_mut(source) {
+            source.queue.extend(batch);
+        }
+    }
+
+    /// A source has no more; what it gave stays.
+    pub fn end(&mut self, source: usize) {
+        if let Some(source) = self.sources.get_mut(source) {
+            source.ended = true;
+        }
+    }
+
+    /// Whether everything has been emitted.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.sources.iter().all(|s| s.ended && s.queue.is_empty())
+    }
+
+    /// Emits all that can be emitted without reading on, replicas joined.
+    pub fn drain(&mut self) -> Vec<SeriesChunks> {
+        let mut out = Vec::new();
+        while self.wants().next().is_none() {
+            let Some(lowest) = self.sources.iter().filter_map(|s| s.queue.front()).map(|s| s.hash).min() else { break };
+            let mut joined: Option<SeriesChunks> = None;
+            for source in &mut self.sources {
+                while source.queue.front().is_some_and(|s| s.hash == lowest) {
+                    let Some(series) = source.queue.pop_front() else { break };
+                    match &mut joined {
+                        None => joined = Some(series),
+                        Some(joined) => joined.chunks.extend(series.chunks),
+                    }
+                }
+            }
+            out.extend(joined.map(|mut series| {
+                tidy(&mut series.chunks);
+                series
+            }));
+        }
+        out
+    }
+}
+
+/// Orders chunks by time and drops those that replicas hold alike, which is nearly all of them.
+fn tidy(chunks: &mut Vec<Chunk>) {
+    chunks.sort_by(|a, b| (a.min_t, a.max_t, a.encoding as u8, a.data.len()).cmp(&(b.min_t, b.max_t, b.encoding as u8, b.data.len())));
+    chunks.dedup_by(|b, a| a.min_t == b.min_t && a.max_t == b.max_t && a.encoding == b.encoding && a.data == b.data);
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use model::{Chunk, ChunkEncoding, Labels, SeriesChunks};
+
+    use super::Merge;
+
+    fn series(name: &str, chunks: &[(i64, i64, &'static [u8])]) -> SeriesChunks {
+        let labels = Labels::from_pairs([("__name__", name)]);
+        let chunks = chunks
+            .iter()
+            .map(|(min_t, max_t, data)| Chunk {
+                encoding: ChunkEncoding::Xor,
+                min_t: *min_t,
+                max_t: *max_t,
+                data: Bytes::from_static(data),
+            })
+            .collect();
+        SeriesChunks { hash: labels.hash(), labels, chunks }
+    }
+
+    fn sorted(mut all: Vec<SeriesChunks>) -> Vec<SeriesChunks> {
+        all.sort_by_key(|s| s.hash);
+        all
+    }
+
+    #[test]
+    fn equal_replicas_become_one() {
+        let all = || sorted((0..50).map(|i| series(&format!("m{i}"), &[(0, 10, b"x"), (11, 20, b"y")])).collect());
+        let mut merge = Merge::new(3);
+        let mut out = Vec::new();
+        for source in 0..3 {
+            assert!(merge.drain().is_empty(), "nothing comes before every source has spoken");
+            merge.feed(source, all());
+        }
+        out.extend(merge.drain());
+        for source in 0..3 {
+            merge.end(source);
+        }
+        out.extend(merge.drain());
+        assert!(merge.is_done());
+        assert_eq!(out.len(), 50);
+        assert!(out.iter().all(|s| s.chunks.len() == 2));
+        assert!(out.is_sorted_by_key(|s| s.hash));
+    }
+
+    #[test]
+    fn different_replicas_keep_every_chunk() {
+        let mut merge = Merge::new(2);
+        merge.feed(0, vec![series("a", &[(0, 10, b"x")])]);
+        merge.feed(1, sorted(vec![series("a", &[(0, 10, b"x"), (5, 20, b"z")]), series("b", &[(0, 1, b"q")])]));
+        merge.end(0);
+        merge.end(1);
+        let out = merge.drain();
+        assert_eq!(out.iter().map(|s| s.chunks.len()).sum::<usize>(), 3);
+        assert_eq!(out.len(), 2);
+    }
+}

@@ -1,0 +1,199 @@
+//! From text to answer: parse, check, wait for a turn, evaluate.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use limits::{Limits, LimitsProvider};
+use promql::cancel::CancelToken;
+use promql::limits::QueryLimits;
+use promql::parser::{self, Expr, ParseOptions};
+use promql::{Engine, EngineOptions, QueryContext, QueryError, QueryResult};
+use rpc::{CallContext, QueryRunner};
+use runtime::clock::SharedClock;
+use runtime::{CpuPool, Tasks};
+
+use crate::config::Config;
+use crate::ingesters::Ingesters;
+use crate::metrics::Metrics;
+use crate::queryable::IngesterQueryable;
+
+/// Runs queries. Cheap to clone.
+#[derive(Clone)]
+pub struct Runner {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    ingesters: Ingesters,
+    limits: LimitsProvider,
+    config: Config,
+    cpu: CpuPool,
+    tasks: Tasks,
+    clock: SharedClock,
+    metrics: Metrics,
+    /// Queries that compute or wait; bounded by `max_concurrent + max_queued`.
+    admitted: AtomicUsize,
+    max_admitted: usize,
+}
+
+/// When a query is evaluated.
+#[derive(Debug, Clone, Copy)]
+enum When {
+    At(i64),
+    Range { start: i64, end: i64, step: i64 },
+}
+
+impl Runner {
+    /// A runner.
+    #[must_use]
+    pub fn new(config: Config, ingesters: Ingesters, limits: LimitsProvider, clock: SharedClock, tasks: Tasks, metrics: Metrics) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let concurrent = if config.max_concurrent == 0 { cores * 2 } else { config.max_concurrent };
+        let engine = Engine::new(EngineOptions {
+            lookback_ms: seconds_to_ms(config.lookback_seconds),
+            default_subquery_step_ms: seconds_to_ms(config.default_subquery_step_seconds),
+            ..EngineOptions::default()
+        });
+        let max_admitted = concurrent.saturating_add(config.max_queued);
+        let cpu = CpuPool::new(concurrent, tasks.clone());
+        let admitted = AtomicUsize::new(0);
+        Self { inner: Arc::new(Inner { engine, ingesters, limits, config, cpu, tasks, clock, metrics, admitted, max_admitted }) }
+    }
+
+    fn parse(&self, limits: &Limits, query: &str) -> Result<Expr, QueryError> {
+        let options = ParseOptions {
+            experimental_functions: self.inner.config.experimental_functions,
+            max_length: limits.max_query_expression_bytes,
+            max_depth: limits.max_query_expression_depth,
+            ..ParseOptions::default()
+        };
+        parser::parse(query, &options).map_err(|e| QueryError::BadData(format!("invalid parameter \"query\": {e}")))
+    }
+
+    async fn run(&self, ctx: &CallContext, query: &str, when: When, lookback_ms: Option<i64>) -> Result<QueryResult, QueryError> {
+        let inner = &self.inner;
+        let limits = inner.limits.of(&ctx.tenant);
+        check_length(&limits, when)?;
+        let expr = self.parse(&limits, query)?;
+        let _turn = Turn::take(inner)?;
+        let started = inner.clock.monotonic();
+        let deadline_ms = as_ms(started + ctx.deadline.remaining(inner.clock.as_ref()));
+        let clock = Arc::clone(&inner.clock);
+        let cancel = CancelToken::with_deadline(deadline_ms, move || as_ms(clock.monotonic()));
+        let _cancel_on_drop = CancelOnDrop(cancel.clone());
+        let query_ctx = QueryContext {
+            storage: Arc::new(IngesterQueryable {
+                ingesters: inner.ingesters.clone(),
+                ctx: ctx.clone(),
+                tasks: inner.tasks.clone(),
+                runtime: tokio::runtime::Handle::current(),
+            }),
+            cancel,
+            lookback_ms,
+            limits: Some(query_limits(&limits)),
+            text: Some(query.into()),
+        };
+        let engine = inner.engine.clone();
+        let work = move || match when {
+            When::At(t) => engine.instant(&expr, t, &query_ctx),
+            When::Range { start, end, step } => engine.range(&expr, start, end, step, &query_ctx),
+        };
+        let answer = inner.cpu.run(work);
+        let remaining = ctx.deadline.remaining(inner.clock.as_ref());
+        let result = match tokio::time::timeout(remaining, answer).await {
+            Ok(Some(result)) => result,
+            Ok(None) => Err(QueryError::Storage("the query engine failed; the server's log says why".to_owned())),
+            Err(_) => Err(QueryError::Timeout("expression evaluation")),
+        };
+        inner.metrics.duration.observe((inner.clock.monotonic() - started).as_secs_f64());
+        if let Ok(result) = &result {
+            inner.metrics.samples.inc_by(result.stats.samples_read);
+            inner.metrics.series.inc_by(result.stats.series_read);
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl QueryRunner for Runner {
+    async fn instant(&self, ctx: &CallContext, query: &str, t_ms: i64, lookback_ms: Option<i64>) -> Result<QueryResult, QueryError> {
+        self.run(ctx, query, When::At(t_ms), lookback_ms).await
+    }
+
+    async fn range(
+        &self,
+        ctx: &CallContext,
+        query: &str,
+        start_ms: i64,
+        end_ms: i64,
+        step_ms: i64,
+        lookback_ms: Option<i64>,
+    ) -> Result<QueryResult, QueryError> {
+        self.run(ctx, query, When::Range { start: start_ms, end: end_ms, step: step_ms }, lookback_ms).await
+    }
+}
+
+fn check_length(limits: &Limits, when: When) -> Result<(), QueryError> {
+    if let (max @ 1.., When::Range { start, end, .. }) = (limits.max_query_length_ms, when)
+        && end.saturating_sub(start) > max
+    {
+        return Err(QueryError::Execution(format!(
+            "the query's range of {} ms is longer than the limit of {max} ms (limit: max_query_length_ms)",
+            end.saturating_sub(start)
+        )));
+    }
+    Ok(())
+}
+
+fn query_limits(limits: &Limits) -> QueryLimits {
+    QueryLimits {
+        max_samples: limits.max_query_samples,
+        max_series: limits.max_query_series as u64,
+        max_memory_bytes: limits.max_query_memory_bytes,
+        ..QueryLimits::default()
+    }
+}
+
+fn as_ms(d: std::time::Duration) -> i64 {
+    i64::try_from(d.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn seconds_to_ms(seconds: u64) -> i64 {
+    i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX)
+}
+
+/// A place among the admitted queries.
+struct Turn<'a>(&'a Inner);
+
+impl<'a> Turn<'a> {
+    fn take(inner: &'a Inner) -> Result<Self, QueryError> {
+        let before = inner.admitted.fetch_add(1, Ordering::Relaxed);
+        let turn = Self(inner);
+        inner.metrics.inflight.inc();
+        if before >= inner.max_admitted {
+            return Err(QueryError::TooManyRequests(format!(
+                "too many queries: {before} are running or waiting (limit: querier.max_concurrent + querier.max_queued = {})",
+                inner.max_admitted
+            )));
+        }
+        Ok(turn)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.admitted.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.inflight.dec();
+    }
+}
+
+/// Stops the engine when the caller goes away.
+struct CancelOnDrop(CancelToken);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}

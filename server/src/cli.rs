@@ -1,0 +1,92 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A horizontally scalable, multi-tenant, Prometheus-compatible metrics store.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version = runtime::build_info::VERSION)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run roles: all of them in one process, or those of `--target`.
+    Run(RunArgs),
+}
+
+/// Flags of `run`. Every other setting is a key of the config file and an environment variable: see the configuration reference.
+#[derive(Debug, Args, Default)]
+pub struct RunArgs {
+    /// YAML file with settings.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Roles in this process: all, or a list of coordinator, ingester, distributor, querier [default: all]
+    #[arg(long)]
+    pub target: Option<String>,
+    /// Everything local: WAL, Raft store [default: ./data]
+    #[arg(long)]
+    pub data_dir: Option<String>,
+    /// HTTP listener; port 0 picks one and logs it [default: 127.0.0.1:9009]
+    #[arg(long)]
+    pub http_listen: Option<String>,
+    /// gRPC listener; port 0 picks one and logs it [default: 127.0.0.1:9095]
+    #[arg(long)]
+    pub grpc_listen: Option<String>,
+    /// gRPC addresses of the Raft group, comma separated [default: this process]
+    #[arg(long)]
+    pub coordinators: Option<String>,
+    /// Name in the ring, stable over restarts [default: the host's name]
+    #[arg(long)]
+    pub instance_id: Option<String>,
+    /// Failure domain [default: default]
+    #[arg(long)]
+    pub zone: Option<String>,
+    /// host:port at which others reach the gRPC listener [default: the listen address]
+    #[arg(long)]
+    pub advertise: Option<String>,
+    /// Copies of each series: 1 or 3 [default: 1 for a single process, else 3]
+    #[arg(long)]
+    pub replication_factor: Option<String>,
+    /// Require X-Scope-OrgID; without it every request belongs to the tenant "anonymous"
+    #[arg(long)]
+    pub multitenancy: bool,
+}
+
+impl RunArgs {
+    /// The flags that were given, as paths and values of settings.
+    #[must_use]
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let given = [
+            ("target", &self.target),
+            ("data_dir", &self.data_dir),
+            ("http_listen", &self.http_listen),
+            ("grpc_listen", &self.grpc_listen),
+            ("coordinators", &self.coordinators),
+            ("instance_id", &self.instance_id),
+            ("zone", &self.zone),
+            ("advertise", &self.advertise),
+            ("replication_factor", &self.replication_factor),
+        ];
+        let mut settings: Vec<_> = given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+        if self.multitenancy {
+            settings.push(("multitenancy", "true".to_owned()));
+        }
+        settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

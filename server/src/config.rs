@@ -1,0 +1,141 @@
+//! Settings: every one is a YAML key, an environment variable and, for the common ones, a flag.
+//!
+//! Precedence is flag > environment > file > default. `querier.timeout_seconds` in YAML is `PLIMSOLL_QUERIER_TIMEOUT_SECONDS` in the
+//! environment. Unknown keys in the file are errors; unknown environment variables are not, because Kubernetes sets `PLIMSOLL_PORT` and the
+//! like for a Service of this name.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use limits::Limits;
+use runtime::telemetry::LogFormat;
+use serde::{Deserialize, Serialize};
+
+use crate::target::Targets;
+
+mod layers;
+
+pub use layers::{ConfigError, load};
+
+/// All settings of a process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The roles of this process: `all`, or a comma-separated list. Flag `--target`.
+    pub target: Targets,
+    /// Everything local: WAL, Raft store. Flag `--data-dir`.
+    pub data_dir: PathBuf,
+    /// Listener of the HTTP API; port 0 picks one and logs it. Flag `--http-listen`.
+    pub http_listen: SocketAddr,
+    /// Listener for other roles; port 0 picks one and logs it. Flag `--grpc-listen`.
+    pub grpc_listen: SocketAddr,
+    /// gRPC addresses of the Raft group, comma separated; empty for this process alone. Flag `--coordinators`.
+    pub coordinators: String,
+    /// Name of this instance, unique per role and stable over restarts; empty takes the host's name. Flag `--instance-id`.
+    pub instance_id: String,
+    /// Failure domain of this instance. Flag `--zone`.
+    pub zone: String,
+    /// `host:port` at which others reach the gRPC listener; empty takes the listen address. Flag `--advertise`.
+    pub advertise: String,
+    /// Copies of each series: 1 or 3. 0 takes 1 for a process with all roles, else 3. Flag `--replication-factor`.
+    pub replication_factor: usize,
+    /// Off: every request belongs to the tenant `anonymous`. On: `X-Scope-OrgID` is required. Flag `--multitenancy`.
+    pub multitenancy: bool,
+    /// How long a stopping process waits for work in progress, in seconds. 30; keep it below the pod's termination grace.
+    pub shutdown_timeout_seconds: u64,
+    /// Logs.
+    pub log: LogConfig,
+    /// Traces.
+    pub otlp: OtlpConfig,
+    /// Settings of the distributor.
+    pub distributor: distributor::Config,
+    /// Settings of the ingester.
+    pub ingester: ingester::Config,
+    /// Settings of the querier.
+    pub querier: querier::Config,
+    /// Settings of the coordinator.
+    pub coordinator: coordinator::Config,
+    /// Limits of every tenant.
+    pub limits: Limits,
+}
+
+/// Logs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// What is logged: a level, or directives such as `info,ingester=debug`.
+    pub filter: String,
+    /// `auto` (text on a terminal, JSON otherwise), `text` or `json`.
+    pub format: LogFormat,
+}
+
+/// Traces.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OtlpConfig {
+    /// OTLP gRPC endpoint for spans, for example `http://127.0.0.1:4317`; empty exports nothing.
+    pub endpoint: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { filter: "info,openraft=warn".to_owned(), format: LogFormat::Auto }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            target: Targets::all(),
+            data_dir: PathBuf::from("./data"),
+            http_listen: SocketAddr::from(([127, 0, 0, 1], 9009)),
+            grpc_listen: SocketAddr::from(([127, 0, 0, 1], 9095)),
+            coordinators: String::new(),
+            instance_id: String::new(),
+            zone: "default".to_owned(),
+            advertise: String::new(),
+            replication_factor: 0,
+            multitenancy: false,
+            shutdown_timeout_seconds: 30,
+            log: LogConfig::default(),
+            otlp: OtlpConfig::default(),
+            distributor: distributor::Config::default(),
+            ingester: ingester::Config::default(),
+            querier: querier::Config::default(),
+            coordinator: coordinator::Config::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Copies of each series, the default resolved.
+    #[must_use]
+    pub fn replicas(&self) -> usize {
+        match self.replication_factor {
+            0 if self.target.is_all() && self.coordinators.is_empty() => 1,
+            0 => 3,
+            n => n,
+        }
+    }
+
+    /// Addresses of the Raft group.
+    #[must_use]
+    pub fn coordinator_addresses(&self) -> Vec<String> {
+        self.coordinators.split(',').map(str::trim).filter(|a| !a.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Checks what types cannot, role by role.
+    pub fn validate(&self) -> Result<(), String> {
+        if !matches!(self.replication_factor, 0 | 1 | 3) {
+            return Err(format!("replication_factor is {}, but must be 1 or 3 (0 for the default)", self.replication_factor));
+        }
+        if !self.target.has(crate::target::Target::Coordinator) && self.coordinators.is_empty() {
+            return Err("coordinators is empty, but this process does not run the coordinator itself: give --coordinators".to_owned());
+        }
+        self.distributor.validate().map_err(|e| e.to_string())?;
+        self.ingester.validate()?;
+        self.querier.validate()?;
+        self.coordinator.validate().map_err(|e| e.to_string())
+    }
+}

@@ -1,0 +1,30 @@
+//! Who this process is in the cluster.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+
+use super::InstanceId;
+use crate::config::Config;
+
+/// Name and address.
+pub(super) struct Identity {
+    pub(super) id: InstanceId,
+    /// `host:port` of the gRPC listener as others reach it.
+    pub(super) advertise: String,
+}
+
+impl Identity {
+    pub(super) fn resolve(config: &Config, grpc: SocketAddr) -> anyhow::Result<Self> {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let name = if config.instance_id.is_empty() { host.as_str() } else { config.instance_id.as_str() };
+        let id = InstanceId::new(name).with_context(|| format!("instance_id {name:?}"))?;
+        let advertise = match config.advertise.as_str() {
+            // Nobody reaches 0.0.0.0: a listener on all addresses is known by the host's name.
+            "" if grpc.ip().is_unspecified() => format!("{host}:{}", grpc.port()),
+            "" => grpc.to_string(),
+            given => given.to_owned(),
+        };
+        Ok(Self { id, advertise })
+    }
+}

@@ -1,0 +1,74 @@
+//! This process's places in the cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc::Registration;
+
+use super::{Built, InstanceState, Membership, Parts, Role};
+use crate::target::Target;
+
+/// One membership per role.
+pub(super) struct Members {
+    ingester: Option<Arc<Membership>>,
+    others: Vec<Membership>,
+}
+
+impl Members {
+    /// Registers every role. An ingester's state follows its life; the others are active at once.
+    pub(super) fn register(parts: &Parts, built: &Built) -> anyhow::Result<Self> {
+        let join = |role: Role, state: InstanceState| {
+            let registration = Registration {
+                id: parts.identity.id.clone(),
+                role,
+                address: parts.identity.advertise.clone(),
+                zone: parts.config.zone.clone(),
+                state,
+            };
+            Membership::start(Arc::clone(&built.client), registration, Arc::clone(&parts.clock), &parts.tasks, parts.last.clone())
+        };
+        let mut others = Vec::new();
+        for target in parts.config.target.iter() {
+            let role = match target {
+                Target::Coordinator => Role::Coordinator,
+                Target::Distributor => Role::Distributor,
+                Target::Querier => Role::Querier,
+                Target::Ingester => continue,
+            };
+            others.push(join(role, InstanceState::Active));
+        }
+        let ingester = built.ingester.as_ref().map(|ingester| {
+            let membership = Arc::new(join(Role::Ingester, InstanceState::Joining));
+            let (follower, mut states) = (Arc::clone(&membership), ingester.watch_state());
+            parts.tasks.spawn("ingester state", async move {
+                // LEAVING is said in order, by the drain; what matters here is the end of the replay.
+                if states.wait_for(|state| *state == InstanceState::Active).await.is_ok()
+                    && let Err(error) = follower.set_state(InstanceState::Active, Duration::MAX).await
+                {
+                    tracing::warn!(%error, "the coordinator does not know that this ingester is active");
+                }
+            });
+            membership
+        });
+        Ok(Self { ingester, others })
+    }
+
+    /// Tells the coordinator, waiting at most `within`.
+    pub(super) async fn set_ingester_state(&self, state: InstanceState, within: Duration) {
+        if let Some(ingester) = &self.ingester
+            && let Err(error) = ingester.set_state(state, within).await
+        {
+            tracing::warn!(%error, state = state.as_str(), "the coordinator was not told");
+        }
+    }
+
+    /// Leaves for good where nothing stays behind. An ingester keeps its place: its data is on its disk, and it comes back.
+    pub(super) async fn leave(self, within: Duration) {
+        let goodbyes = self.others.into_iter().map(|member| member.leave(within));
+        for result in futures::future::join_all(goodbyes).await {
+            if let Err(error) = result {
+                tracing::debug!(%error, "left without goodbye");
+            }
+        }
+    }
+}

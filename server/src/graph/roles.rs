@@ -1,0 +1,149 @@
+//! Each role with what it needs.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use prometheus_client::registry::Registry;
+use ring::InstanceState;
+use rpc::{ClusterWatch, IngesterPool};
+use runtime::{CpuPool, ShutdownTrigger};
+use tonic::service::RoutesBuilder;
+
+use super::{Parts, Stage};
+use crate::http::readiness::State;
+use crate::target::Target;
+
+/// The write-ahead log below the data directory.
+const WAL_DIRECTORY: &str = "wal";
+
+/// A number that outsiders do not know: the standard library's hash keys come from the system.
+fn random() -> u64 {
+    RandomState::new().hash_one(0_u8)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+}
+
+pub(super) async fn coordinator(
+    parts: &Parts,
+    registry: &mut Registry,
+    services: &mut RoutesBuilder,
+) -> anyhow::Result<coordinator::Coordinator> {
+    let deps = coordinator::Deps {
+        data_dir: parts.config.data_dir.clone(),
+        address: parts.identity.advertise.clone(),
+        members: parts.config.coordinator_addresses(),
+        entropy: (u128::from(random()) << 64) | u128::from(random()),
+        clock: Arc::clone(&parts.clock),
+        tasks: parts.tasks.clone(),
+        channels: parts.channels.clone(),
+        cluster: parts.cluster.clone(),
+        shutdown: parts.last.clone(),
+    };
+    let coordinator = coordinator::Coordinator::start(&parts.config.coordinator, deps, registry).await.context("start the coordinator")?;
+    let (members, raft) = coordinator.grpc();
+    services.add_service(members).add_service(raft);
+    let (readiness, handle) = (parts.readiness.clone(), coordinator.handle());
+    // A member of a group is ready when it has heard of the others: the watch below tells.
+    parts.tasks.spawn("coordinator readiness", async move {
+        let mut snapshots = Box::pin(handle.watch());
+        while let Some(snapshot) = futures::StreamExt::next(&mut snapshots).await {
+            if !snapshot.cluster_id.is_empty() {
+                readiness.set(Target::Coordinator.as_str(), State::Ready);
+                return;
+            }
+        }
+    });
+    Ok(coordinator)
+}
+
+pub(super) fn ingester(
+    parts: &Parts,
+    registry: &mut Registry,
+    services: &mut RoutesBuilder,
+) -> anyhow::Result<(ingester::Ingester, Stage)> {
+    let deps = ingester::Deps {
+        wal_dir: parts.config.data_dir.join(WAL_DIRECTORY),
+        fs: Arc::new(tsdb::fs::RealFs),
+        clock: Arc::clone(&parts.clock),
+        tasks: parts.tasks.clone(),
+        // Neither pool is the engine's: an engine that waits for its ingester must not hold what the ingester waits for.
+        push_pool: CpuPool::new(cores(), parts.tasks.clone()),
+        query_pool: CpuPool::new(cores(), parts.tasks.clone()),
+        limits: parts.limits.clone(),
+        wal_salt: random(),
+    };
+    let service = ingester::Service::build(&parts.config.ingester, deps, registry).context("start the ingester")?;
+    let ingester = service.ingester();
+    services.add_service(ingester::grpc::server(ingester.clone(), parts.cluster.clone()));
+    let (trigger, shutdown) = ShutdownTrigger::new();
+    let failures = parts.failures.clone();
+    let task = parts.tasks.spawn("ingester", async move {
+        if let Err(error) = service.run(shutdown).await {
+            // A full channel means that another failure already ends the process.
+            let _ = failures.try_send(anyhow::Error::new(error).context("ingester"));
+        }
+    });
+    let (readiness, mut states) = (parts.readiness.clone(), ingester.watch_state());
+    readiness.set(Target::Ingester.as_str(), State::Starting("replaying the write-ahead log".to_owned()));
+    parts.tasks.spawn("ingester readiness", async move {
+        if states.wait_for(|state| *state == InstanceState::Active).await.is_ok() {
+            readiness.set(Target::Ingester.as_str(), State::Ready);
+        }
+    });
+    Ok((ingester, Stage { trigger, task }))
+}
+
+pub(super) fn distributor(
+    parts: &Parts,
+    registry: &mut Registry,
+    watch: &ClusterWatch,
+    pool: Arc<dyn IngesterPool>,
+) -> anyhow::Result<Router> {
+    let deps = distributor::Deps {
+        clock: Arc::clone(&parts.clock),
+        tasks: parts.tasks.clone(),
+        limits: parts.limits.clone(),
+        ingesters: pool,
+        cluster: watch.receiver(),
+        replication_factor: parts.config.replicas(),
+        registry,
+    };
+    let service = distributor::build(&parts.config.distributor, deps).context("start the distributor")?;
+    let router = service.handle().router();
+    parts.tasks.spawn("distributor", service.run(parts.last.clone()));
+    ready_when_ingesters_are_known(parts, watch, Target::Distributor);
+    Ok(router)
+}
+
+pub(super) fn querier(parts: &Parts, registry: &mut Registry, watch: &ClusterWatch, pool: Arc<dyn IngesterPool>) -> Router {
+    let deps = querier::Deps {
+        clock: Arc::clone(&parts.clock),
+        tasks: parts.tasks.clone(),
+        snapshot: watch.receiver(),
+        ingesters: pool,
+        replication_factor: parts.config.replicas(),
+        limits: parts.limits.clone(),
+    };
+    let querier = querier::Querier::build(parts.config.querier.clone(), deps, registry);
+    ready_when_ingesters_are_known(parts, watch, Target::Querier);
+    querier::http::router(querier)
+}
+
+/// A role that works through ingesters is ready when it knows as many active ones as a quorum needs.
+fn ready_when_ingesters_are_known(parts: &Parts, watch: &ClusterWatch, target: Target) {
+    let needed = parts.config.replicas() / 2 + 1;
+    let (readiness, mut snapshots) = (parts.readiness.clone(), watch.receiver());
+    readiness.set(target.as_str(), State::Starting(format!("waiting for {needed} active ingesters")));
+    parts.tasks.spawn("ingesters known", async move {
+        let enough = |snapshot: &Arc<ring::ClusterSnapshot>| {
+            snapshot.of_role(ring::Role::Ingester).filter(|i| i.state == InstanceState::Active).count() >= needed
+        };
+        if snapshots.wait_for(enough).await.is_ok() {
+            readiness.set(target.as_str(), State::Ready);
+        }
+    });
+}

@@ -1,0 +1,100 @@
+//! The HTTP listener: routes of all roles, the tenant of a request, admin pages.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, Version, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
+
+pub mod admin;
+mod buildinfo;
+mod exposition;
+mod instrument;
+mod listener;
+mod process_metrics;
+pub mod readiness;
+mod ring_page;
+mod tenant;
+
+pub use instrument::HttpMetrics;
+pub use listener::serve;
+
+use admin::Admin;
+
+/// The routers of the roles that run here.
+#[derive(Default)]
+pub struct Routes {
+    /// Push endpoints, full paths.
+    pub write: Option<Router>,
+    /// The query API, relative to its prefixes.
+    pub query: Option<Router>,
+}
+
+/// Everything that this process serves over HTTP.
+pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: bool) -> Router {
+    let mut tenanted = Router::new();
+    if let Some(write) = routes.write {
+        tenanted = tenanted.merge(write);
+    }
+    if let Some(query) = routes.query {
+        tenanted = tenanted.nest("/api/v1", query.clone()).nest("/prometheus/api/v1", query);
+    }
+    let tenanted = tenanted.layer(middleware::from_fn_with_state(multitenancy, tenant::require));
+    let operating = Router::new()
+        .route("/", get(admin::index))
+        .route("/ready", get(admin::ready))
+        .route("/-/ready", get(admin::ready))
+        .route("/healthz", get(admin::healthz))
+        .route("/-/healthy", get(admin::healthz))
+        .route("/metrics", get(admin::metrics))
+        .route("/config", get(admin::config))
+        .route("/ring", get(admin::ring))
+        .route("/api/v1/status/buildinfo", get(buildinfo::buildinfo))
+        .route("/prometheus/api/v1/status/buildinfo", get(buildinfo::buildinfo))
+        .with_state(Arc::new(admin));
+    // Small answers cost more to compress than to send.
+    let compression = CompressionLayer::new().gzip(true).compress_when(SizeAbove::new(1_024).and(not_yet_encoded));
+    tenanted
+        .merge(operating)
+        .fallback(not_found)
+        .layer(compression)
+        .layer(middleware::from_fn_with_state(metrics, instrument::record))
+        .layer(CatchPanicLayer::custom(panicked))
+}
+
+fn not_yet_encoded(
+    _status: StatusCode,
+    _version: Version,
+    headers: &HeaderMap,
+    _extensions: &Extensions,
+) -> bool {
+    !headers.contains_key(header::CONTENT_ENCODING)
+}
+
+/// An error in the shape of Prometheus's API, which is what clients of this server read.
+pub(crate) fn api_error(status: StatusCode, kind: &str, message: &str) -> Response {
+    let body = serde_json::json!({"status": "error", "errorType": kind, "error": message}).to_string();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+async fn not_found(uri: Uri) -> Response {
+    let path = uri.path();
+    if path.starts_with("/api/") || path.starts_with("/prometheus/") {
+        return api_error(StatusCode::NOT_FOUND, "not_found", "404 page not found");
+    }
+    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
+}
+
+/// A handler panicked: a defect. The panic hook has logged it; the caller learns that it was not their fault, and others go on.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    api_error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed on this request; its log says why")
+}

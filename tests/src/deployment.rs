@@ -1,0 +1,145 @@
+//! Plimsoll as one process or as six.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::process::{Process, eventually, free_port, workspace_binary};
+
+/// How long a process may take until it is ready, on a busy machine.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// One `plimsoll run`; keeps its ports and directory over restarts.
+pub struct Node {
+    name: String,
+    args: Vec<String>,
+    dir: PathBuf,
+    /// Where it serves HTTP.
+    pub http: String,
+    /// Where it serves gRPC.
+    pub grpc: String,
+    process: Option<Process>,
+}
+
+impl Node {
+    /// A node that is not started; `args` come after `run`.
+    pub fn new(name: &str, dir: &Path, args: &[&str]) -> anyhow::Result<Self> {
+        let dir = dir.join(name);
+        let (http, grpc) = (format!("127.0.0.1:{}", free_port()?), format!("127.0.0.1:{}", free_port()?));
+        let mut all: Vec<String> = ["run", "--http-listen", &http, "--grpc-listen", &grpc, "--instance-id", name].map(str::to_owned).to_vec();
+        all.extend(["--data-dir".to_owned(), dir.join("data").display().to_string()]);
+        all.extend(args.iter().map(|a| (*a).to_owned()));
+        Ok(Self { name: name.to_owned(), args: all, dir, http, grpc, process: None })
+    }
+
+    /// Starts it and waits until it is ready.
+    pub async fn start(&mut self) -> anyhow::Result<()> {
+        self.launch()?;
+        self.ready().await
+    }
+
+    /// Starts it.
+    pub fn launch(&mut self) -> anyhow::Result<()> {
+        self.process = Some(Process::start(&self.name, &workspace_binary("plimsoll")?, &self.args, &self.dir)?);
+        Ok(())
+    }
+
+    /// Waits until it is ready.
+    pub async fn ready(&self) -> anyhow::Result<()> {
+        let client = self.client();
+        eventually(&format!("{} is ready", self.name), READY_WITHIN, || async { client.is_ready().await }).await
+    }
+
+    /// A client of its HTTP API.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(&format!("http://{}", self.http))
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.take().map_or(Ok(()), |mut process| process.kill())
+    }
+
+    /// The running process.
+    pub fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("the test started this node")
+    }
+
+    /// Where it keeps its data.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+}
+
+/// Everything in one process.
+pub struct Single {
+    /// The process.
+    pub node: Node,
+    _dir: TempDir,
+}
+
+impl Single {
+    /// Starts `plimsoll run` with further flags.
+    pub async fn start(args: &[&str]) -> anyhow::Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let mut node = Node::new("plimsoll", dir.path(), args)?;
+        node.start().await?;
+        Ok(Self { node, _dir: dir })
+    }
+}
+
+/// A coordinator, three ingesters, a distributor and a querier, each in a process of its own, replication factor 3.
+pub struct Six {
+    /// The Raft group of one.
+    pub coordinator: Node,
+    /// Three.
+    pub ingesters: Vec<Node>,
+    /// The way in.
+    pub distributor: Node,
+    /// The way out.
+    pub querier: Node,
+    _dir: TempDir,
+}
+
+impl Six {
+    /// Starts all six.
+    pub async fn start() -> anyhow::Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let mut coordinator = Node::new("coordinator", dir.path(), &["--target=coordinator"])?;
+        coordinator.start().await?;
+        let group = coordinator.grpc.clone();
+        let member = |name: &str, target: &str| {
+            let (target, group) = (format!("--target={target}"), format!("--coordinators={group}"));
+            Node::new(name, dir.path(), &[&target, &group, "--replication-factor=3"])
+        };
+        let mut ingesters = Vec::new();
+        for i in 0..3 {
+            ingesters.push(member(&format!("ingester-{i}"), "ingester")?);
+        }
+        let mut distributor = member("distributor", "distributor")?;
+        let mut querier = member("querier", "querier")?;
+        for node in ingesters.iter_mut().chain([&mut distributor, &mut querier]) {
+            node.launch()?;
+        }
+        for node in ingesters.iter().chain([&distributor, &querier]) {
+            node.ready().await?;
+        }
+        let six = Self { coordinator, ingesters, distributor, querier, _dir: dir };
+        six.wait_active(3).await?;
+        Ok(six)
+    }
+
+    /// Waits until distributor and querier see this many active ingesters.
+    pub async fn wait_active(&self, count: usize) -> anyhow::Result<()> {
+        for node in [&self.distributor, &self.querier] {
+            let client = node.client();
+            let what = format!("{count} active ingesters at {}", node.name);
+            eventually(&what, READY_WITHIN, || async { client.active_ingesters().await.is_ok_and(|n| n == count) }).await?;
+        }
+        Ok(())
+    }
+}
