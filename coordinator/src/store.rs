@@ -56,6 +56,9 @@ pub(crate) enum Op {
     DeleteRange(&'static str, Vec<u8>, Vec<u8>),
 }
 
+/// A key and its value.
+pub(crate) type Row = (Box<[u8]>, Box<[u8]>);
+
 /// Whether a write is on disk when it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durability {
@@ -134,8 +137,8 @@ impl Db {
         Ok(())
     }
 
-    /// The entry with the greatest key.
-    pub(crate) fn last(&self, family: &str) -> Result<Option<(Box<[u8]>, Box<[u8]>)>, StoreError> {
+    /// Key and value with the greatest key.
+    pub(crate) fn last(&self, family: &str) -> Result<Option<Row>, StoreError> {
         Ok(self.open.rocks.iterator_cf(self.family(family)?, rocksdb::IteratorMode::End).next().transpose()?)
     }
 

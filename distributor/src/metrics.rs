@@ -88,7 +88,8 @@ impl Metrics {
             background_pushes: Gauge::default(),
         };
         for reason in RejectReason::ALL {
-            metrics.rejected.get_or_create(&ByReason { reason: reason.as_str(), kind: Kind::Float });
+            // Made, so that it is there and zero before the first rejection.
+            drop(metrics.rejected.get_or_create(&ByReason { reason: reason.as_str(), kind: Kind::Float }));
         }
         registry.register("received_samples", "Samples in requests that could be decoded, by kind", received);
         registry.register("accepted_samples", "Samples acknowledged by a quorum of ingesters, by kind", accepted);

@@ -131,7 +131,6 @@ impl Handle {
     }
 
     /// `POST /api/v1/push` and `/api/v1/write`. Needs the tenant as a request extension ([`model::TenantId`]).
-    #[must_use]
     pub fn router(&self) -> Router {
         http::router(Arc::clone(&self.receiver))
     }

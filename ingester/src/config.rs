@@ -12,8 +12,8 @@ pub struct Config {
     /// The write-ahead log.
     pub wal: WalSettings,
     /// How long samples are kept in memory and in the write-ahead log, in seconds. 86,400 (a day). Older samples are refused and forgotten, so
-    /// this is also how far back queries reach. More costs memory and a longer start (about 1.5 bytes per sample in memory); less than
-    /// two hours would cut into chunks that are being written, and is refused.
+    /// this is also how far back queries reach. More costs memory (1 to 2 bytes per sample), disk (3 to 10 bytes per sample) and a longer
+    /// start; less than two hours would cut into chunks that are being written, and is refused.
     pub head_retention_seconds: u64,
     /// Bytes of pushes that may be in memory at a time, all tenants together; beyond it pushes are refused with `Unavailable` and the sender
     /// tries again. 256 MiB. Small values refuse bursts; large ones must fit the process's memory.

@@ -45,18 +45,37 @@ pub enum Error {
     /// The deadline passed. A push may have been taken nevertheless.
     #[error("the deadline passed")]
     DeadlineExceeded,
+    /// The log does not write as fast as pushes come.
+    #[error("more than {max} bytes of pushes wait for the write-ahead log (ingester.max_inflight_push_bytes)")]
+    LogBehind {
+        /// The bound.
+        max: usize,
+    },
     /// The log did not take the push. It is not acknowledged; the sender tries again.
     #[error("the push is not in the write-ahead log: {0}")]
-    Wal(#[from] WalError),
+    Wal(#[source] WalError),
     /// Work on the CPU pool panicked; the panic hook has logged why.
     #[error("the ingester failed inside; its log says why")]
     Panicked,
 }
 
+impl From<WalError> for Error {
+    fn from(error: WalError) -> Self {
+        match error {
+            WalError::Overloaded { limit } => Self::LogBehind { max: limit },
+            error => Self::Wal(error),
+        }
+    }
+}
+
 impl From<Error> for RpcError {
     fn from(error: Error) -> Self {
         let kind = match &error {
-            Error::Starting | Error::Stopping | Error::InflightFull { .. } | Error::TooManyQueries { .. } => RpcErrorKind::Unavailable,
+            // Will never fit: sending it again is of no use.
+            Error::InflightFull { wanted, max, .. } if wanted > max => RpcErrorKind::LimitExceeded,
+            Error::Starting | Error::Stopping | Error::InflightFull { .. } | Error::TooManyQueries { .. } | Error::LogBehind { .. } => {
+                RpcErrorKind::Unavailable
+            }
             Error::TooManyTenants { .. } | Error::TooLargeAnswer { .. } => RpcErrorKind::LimitExceeded,
             Error::DeadlineExceeded => RpcErrorKind::DeadlineExceeded,
             Error::Wal(WalError::TooLarge { .. }) => RpcErrorKind::LimitExceeded,
@@ -80,4 +99,24 @@ pub enum StartError {
     /// The replay panicked.
     #[error("the replay of the write-ahead log panicked")]
     Panicked,
+}
+
+#[cfg(test)]
+mod tests {
+    use rpc::{RpcError, RpcErrorKind};
+    use tsdb::WalError;
+
+    use super::Error;
+
+    #[test]
+    fn kinds_say_whether_to_try_again() {
+        let kind = |error: Error| RpcError::from(error).kind;
+        assert_eq!(kind(Error::InflightFull { used: 9, wanted: 2, max: 10 }), RpcErrorKind::Unavailable);
+        assert_eq!(kind(Error::InflightFull { used: 0, wanted: 11, max: 10 }), RpcErrorKind::LimitExceeded);
+        assert_eq!(kind(WalError::Closed.into()), RpcErrorKind::Unavailable);
+        assert_eq!(kind(WalError::TooLarge { len: 2, max: 1 }.into()), RpcErrorKind::LimitExceeded);
+        let behind = RpcError::from(Error::from(WalError::Overloaded { limit: 5 }));
+        assert_eq!(behind.kind, RpcErrorKind::Unavailable);
+        assert!(behind.message.contains("ingester.max_inflight_push_bytes"), "{behind}");
+    }
 }

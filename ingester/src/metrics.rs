@@ -127,7 +127,7 @@ impl Metrics {
         let cause = match error {
             None => return,
             Some(Error::DeadlineExceeded) => "deadline",
-            Some(Error::Wal(WalError::TooLarge { .. } | WalError::Overloaded { .. })) => "limit",
+            Some(Error::Wal(WalError::TooLarge { .. }) | Error::LogBehind { .. }) => "limit",
             Some(Error::Wal(_)) => "wal",
             Some(
                 Error::InflightFull { .. } | Error::TooManyTenants { .. } | Error::TooManyQueries { .. } | Error::TooLargeAnswer { .. },

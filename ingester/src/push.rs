@@ -18,8 +18,8 @@ mod outcomes;
 
 pub(crate) use outcomes::Outcomes;
 
-/// Pushes of at most this many series are appended where they are received: they take less than the switch to another thread and back twice over
-/// (about 50 µs against 20).
+/// Pushes of at most this many series are appended where they are received. They take some 25 µs (measured: 65 to 95 ns per known series, log included)
+/// and the way to the pool and back 11 µs. A new series takes some microseconds, so the worst of them stay below a millisecond.
 const INLINE_SERIES: usize = 256;
 
 /// How often a push is appended when the log lost the generation that its record was made for. The second time the record is made for the new one;

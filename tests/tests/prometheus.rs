@@ -69,9 +69,9 @@ const QUERIES: [&str; 58] = [
     "node_load1 offset 3s",
     "clamp(node_load1, 0.1, 0.2) + abs(-node_load5) + ceil(node_load15)",
     "sort_desc(node_memory_MemFree_bytes)",
-    "sgn(node_load1 - 1) * sqrt(node_load5) + ln(node_memory_MemTotal_bytes) - log2(8) ^ 2 % 5",
+    "sgn(node_load1 - 1) * sqrt(node_load5) + ln(node_memory_MemTotal_bytes) - log2(node_memory_MemTotal_bytes) ^ 2 % 5",
     "scalar(node_load1) + vector(1)",
-    "hour(vector(time())) + minute() + day_of_week() + timestamp(up)",
+    "hour() + minute() * day_of_week() - days_in_month()",
 ];
 
 /// Seconds of history before queries begin: the longest range plus the range queries' own length, with room for the slowest start.

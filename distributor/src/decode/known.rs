@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use limits::Limits;
 use model::{SeriesHash, TenantId};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 const WAYS: usize = 8;
@@ -45,6 +45,8 @@ impl VerdictKey {
 #[derive(Debug)]
 pub struct KnownSeries {
     table: RwLock<Arc<Table>>,
+    /// Held by who makes a larger table; taken before `table` is written.
+    growing: Mutex<()>,
     max_sets: usize,
     secret: u64,
 }
@@ -54,7 +56,8 @@ impl KnownSeries {
     #[must_use]
     pub fn new(capacity: usize, secret: u64) -> Self {
         let max_sets = capacity.div_ceil(WAYS).next_power_of_two();
-        Self { table: RwLock::new(Arc::new(Table::new(max_sets.min(FIRST_SETS)))), max_sets, secret }
+        let first = Table::new(max_sets.min(FIRST_SETS));
+        Self { table: RwLock::new(Arc::new(first)), growing: Mutex::new(()), max_sets, secret }
     }
 
     /// The key of a tenant under its present limits.
@@ -75,14 +78,18 @@ impl KnownSeries {
         Arc::clone(&self.table.read())
     }
 
-    /// Doubles the table if it is crowded. Called between requests; an insertion that happens meanwhile may be lost, which costs one check.
+    /// Doubles the table if it is crowded. Called between requests. One caller copies while the others go on with the old table; an
+    /// insertion that happens meanwhile may be lost, which costs one check.
     pub fn make_room(&self) {
         if !self.is_crowded(&self.table.read()) {
             return;
         }
-        let mut table = self.table.write();
+        let Some(_growing) = self.growing.try_lock() else { return };
+        // Only who holds the other lock replaces the table.
+        let table = self.table();
         if self.is_crowded(&table) {
-            *table = Arc::new(table.doubled());
+            let doubled = Arc::new(table.doubled());
+            *self.table.write() = doubled;
         }
     }
 

@@ -35,7 +35,7 @@ async fn pushes_in_flight_are_bounded_by_name() {
     let config = Config { max_inflight_push_bytes: 1 << 20, ..Config::default() };
     let rig = Rig::with(Options { config, ..Options::default() }).await;
     let refused = rig.push("a", many("up", 20_000, 0)).await.unwrap_err();
-    assert_eq!(refused.kind, RpcErrorKind::Unavailable);
+    assert_eq!(refused.kind, RpcErrorKind::LimitExceeded, "it will never fit");
     assert!(refused.message.contains("ingester.max_inflight_push_bytes"), "{refused}");
     for round in 0..20 {
         rig.push("a", many("up", 1_000, round)).await.unwrap();

@@ -122,7 +122,7 @@ async fn metadata_and_exemplars_are_kept() {
     rig.ingester.push(&rig.ctx("a"), slice(builder.finish())).await.unwrap();
     for rig in [&rig, &rig.after_kill().await] {
         let ctx = rig.ctx("a");
-        assert_eq!(rig.ingester.metadata(&ctx, None).await.unwrap(), [metadata.clone()]);
+        assert_eq!(rig.ingester.metadata(&ctx, None).await.unwrap(), std::slice::from_ref(&metadata));
         assert_eq!(rig.ingester.metadata(&ctx, Some("none".to_owned())).await.unwrap(), []);
         let found = rig.ingester.exemplars(&ctx, everything()).await.unwrap();
         assert_eq!(found.len(), 1);

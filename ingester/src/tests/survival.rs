@@ -77,8 +77,9 @@ async fn with_sync_always_a_power_cut_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_pushes_of_one_series_are_replayed_as_they_were_taken() {
-    let rig = Arc::new(Rig::start().await);
-    let pushes = (0..400_i64).map(|offset| {
+    let limits = Limits { creation_grace_period_ms: 86_400_000, ..Limits::default() };
+    let rig = Arc::new(Rig::with(Options { limits, ..Options::default() }).await);
+    let pushes = (0..3_000_i64).map(|offset| {
         let rig = Arc::clone(&rig);
         tokio::spawn(async move { rig.push("a", one("up", [offset])).await.unwrap().rejected.is_empty().then_some(offset) })
     });

@@ -119,7 +119,11 @@ fn large(c: &mut Criterion) {
     queries(
         c,
         10_000,
-        &[("sum by (mode) (rate(node_cpu_seconds_total[5m]))", STEP), ("count by (job) ({__name__!=\"\"})", 0), ("abs(node_cpu_seconds_total)", 0)],
+        &[
+            ("sum by (mode) (rate(node_cpu_seconds_total[5m]))", STEP),
+            ("count by (job) ({__name__!=\"\"})", 0),
+            ("abs(node_cpu_seconds_total)", 0),
+        ],
     );
 }
 

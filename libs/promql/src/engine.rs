@@ -107,3 +107,6 @@ impl Engine {
         Ok(QueryResult { value, warnings, infos, stats: state.budget.stats() })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,9 +44,9 @@ mod sort;
 mod subquery;
 mod vector_scalar;
 
-pub(crate) use build::Builder;
-pub use column::{ABSENT, ScalarColumn, StepVector, is_absent};
 pub(crate) use arithmetic::scalar as scalar_operation;
+pub(crate) use build::Builder;
+pub use column::{ABSENT, HistogramAtStep, ScalarColumn, StepVector, is_absent};
 pub use samples::Samples;
 
 /// The most values in one batch of series, so that batches in flight are bounded however long the grid: 512 KiB.
@@ -58,6 +58,11 @@ const BATCH_SERIES: usize = 256;
 /// The number of series in a batch over so many steps.
 fn batch_len(steps: usize) -> usize {
     (BATCH_VALUES / steps.max(1)).clamp(1, BATCH_SERIES)
+}
+
+/// The bytes of a column.
+fn column_bytes(steps: usize) -> usize {
+    size_of::<StepVector>() + size_of::<f64>() * steps
 }
 
 /// What all operators of one query share.

@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::QueryError;
 use crate::value::QueryStats;
 
+/// What a step takes in any query: a slot in four columns.
+const LEAST_BYTES_PER_STEP: u64 = 32;
+
 /// Limits of one query. Zero means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QueryLimits {
@@ -70,8 +73,15 @@ impl Budget {
 
     /// Checks a number of steps before anything is made of that length.
     pub fn check_steps(&self, steps: u64) -> Result<(), QueryError> {
-        let max = self.limits.max_steps;
-        if max > 0 && steps > max { Err(refused("evaluate more than", max, "steps", "max_query_steps")) } else { Ok(()) }
+        let QueryLimits { max_steps, max_memory_bytes, .. } = self.limits;
+        if max_steps > 0 && steps > max_steps {
+            return Err(refused("evaluate more than", max_steps, "steps", "max_query_steps"));
+        }
+        // A query holds a few columns at the least.
+        if max_memory_bytes > 0 && steps.saturating_mul(LEAST_BYTES_PER_STEP) > max_memory_bytes {
+            return Err(refused("hold more than", max_memory_bytes, "bytes of memory", "max_query_memory_bytes"));
+        }
+        Ok(())
     }
 
     /// The figures so far.
@@ -91,7 +101,9 @@ fn count(counter: &AtomicU64, n: usize, max: u64, what: &str, setting: &str) -> 
 }
 
 fn refused(verb: &str, max: u64, what: &str, setting: &str) -> QueryError {
-    QueryError::Execution(format!("the query would {verb} {max} {what} (limit: {setting}); narrow the selectors or the time range, or raise {setting}"))
+    QueryError::Execution(format!(
+        "the query would {verb} {max} {what} (limit: {setting}); narrow the selectors or the time range, or raise {setting}"
+    ))
 }
 
 /// Bytes taken from a budget and returned on drop.

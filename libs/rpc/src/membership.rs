@@ -32,11 +32,10 @@ pub struct MembershipStatus {
 /// Keeps an instance in the cluster until it leaves, the shutdown fires or this is dropped. What was reached is in [`Membership::status`].
 ///
 /// The shutdown given here should fire after the role has drained: a member that stops renewing is UNHEALTHY a lease later.
-#[derive(Debug)]
 pub struct Membership {
     wishes: watch::Sender<Wish>,
     status: watch::Receiver<MembershipStatus>,
-    clock: SharedClockDebug,
+    clock: SharedClock,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +65,7 @@ impl Membership {
                 () = shutdown.requested() => {}
             }
         });
-        Self { wishes, status, clock: SharedClockDebug(clock) }
+        Self { wishes, status, clock }
     }
 
     /// Follows the status.
@@ -78,7 +77,7 @@ impl Membership {
     /// Time since the coordinator last answered; `None` if it never did.
     #[must_use]
     pub fn silence(&self) -> Option<Duration> {
-        self.status.borrow().heard_at.map(|at| self.clock.0.monotonic().saturating_sub(at))
+        self.status.borrow().heard_at.map(|at| self.clock.monotonic().saturating_sub(at))
     }
 
     /// Waits until the coordinator knows the instance.
@@ -117,12 +116,9 @@ fn stopped() -> RpcError {
     RpcError::unavailable("the membership has ended")
 }
 
-#[derive(Clone)]
-struct SharedClockDebug(SharedClock);
-
-impl std::fmt::Debug for SharedClockDebug {
+impl std::fmt::Debug for Membership {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Clock")
+        f.debug_struct("Membership").field("status", &self.status.borrow()).finish_non_exhaustive()
     }
 }
 

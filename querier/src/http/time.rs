@@ -1,8 +1,5 @@
 //! Times and durations as the API writes them.
 
-/// The largest time in seconds that still fits milliseconds in `i64`.
-const MAX_SECONDS: f64 = 9.2e15;
-
 /// The earliest and the latest time of an open range; ±292 million years, with room for offsets and ranges to be added.
 pub(crate) const MIN_TIME: i64 = i64::MIN / 4;
 pub(crate) const MAX_TIME: i64 = i64::MAX / 4;
@@ -11,7 +8,8 @@ pub(crate) const MAX_TIME: i64 = i64::MAX / 4;
 pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
     let unusable = || format!("cannot parse \"{text}\" to a valid timestamp");
     if let Some(seconds) = number(text) {
-        return if seconds.abs() <= MAX_SECONDS { Ok((seconds * 1_000.0).round() as i64) } else { Err(unusable()) };
+        let ms = (seconds * 1_000.0).round();
+        return if ms.abs() <= MAX_TIME as f64 { Ok(ms as i64) } else { Err(unusable()) };
     }
     match text {
         // What Prometheus's own clients send for "the beginning" and "the end" (Go's minimal and maximal times).
@@ -26,7 +24,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
     let unusable = || format!("cannot parse \"{text}\" to a valid duration");
     if let Some(seconds) = number(text) {
         // Go holds durations in nanoseconds.
-        return if (seconds * 1e9).abs() <= i64::MAX as f64 {
+        return if (seconds * 1e9).abs() < i64::MAX as f64 {
             Ok((seconds * 1_000.0).round() as i64)
         } else {
             Err(format!("cannot parse \"{text}\" to a valid duration. It overflows int64"))

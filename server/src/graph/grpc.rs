@@ -20,6 +20,9 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
+/// The largest HTTP/2 frame that is taken: in the default 16 KiB, a push costs half as much CPU again.
+const MAX_FRAME: u32 = 1 << 20;
+
 /// Serves until the stage is ended; streams that are open then have a moment to end.
 pub(super) fn serve(parts: &Parts, listener: TcpListener, services: RoutesBuilder) -> Stage {
     let (trigger, mut shutdown) = ShutdownTrigger::new();
@@ -31,6 +34,7 @@ pub(super) fn serve(parts: &Parts, listener: TcpListener, services: RoutesBuilde
             .http2_keepalive_timeout(Some(KEEPALIVE))
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(MAX_FRAME)
             .add_routes(services.routes())
             .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move { shutdown.requested().await })
             .await;

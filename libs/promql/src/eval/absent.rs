@@ -17,7 +17,7 @@ pub(super) enum Watched {
     /// A vector.
     Vector(BoxStream),
     /// Windows of samples.
-    Windows(WindowFeed, Windows),
+    Windows(Box<WindowFeed>, Windows),
 }
 
 /// Yields one series with 1 at every step at which nothing is there.

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use hashbrown::hash_map::Entry;
 
+use super::QueryState;
 use super::column::ScalarColumn;
 use super::identity::{LabelSubset, SeriesMap};
 use super::scalar::ScalarSource;
 use super::series::{BoxStream, Ready, Series, Stream};
-use super::QueryState;
 use crate::error::QueryError;
 use crate::limits::Charge;
 use crate::parser::ast::{AggregateOp, TextSpan};
@@ -82,6 +82,7 @@ impl Fold {
         let groups = self.fold()?;
         let mut out = Vec::with_capacity(groups.len());
         for Group { mut series, accumulator } in groups {
+            self.aggregation.state.check()?;
             series.column = accumulator.finish(&param);
             if !series.column.is_empty() {
                 out.push(series);

@@ -23,7 +23,9 @@ use super::vector_scalar::{Operation, VectorScalar};
 use crate::error::QueryError;
 use crate::functions::range::{RangeCall, Windows};
 use crate::parser::ast::AggregateOp;
-use crate::plan::{AggregatePlan, BucketPlan, JoinPlan, MatrixPlan, RangeCallPlan, ScalarPlan, SortOrder, VectorOp, VectorPlan, VectorScalarPlan};
+use crate::plan::{
+    AggregatePlan, BucketPlan, JoinPlan, MatrixPlan, RangeCallPlan, ScalarPlan, SortOrder, VectorOp, VectorPlan, VectorScalarPlan,
+};
 use crate::storage::Queryable;
 
 /// Builds operators for one query.
@@ -52,7 +54,7 @@ impl<'a> Builder<'a> {
             VectorOp::Range(call) => self.range(call, plan)?,
             VectorOp::AbsentOverTime { source, labels } => {
                 let (feed, windows) = self.windows(source)?;
-                Box::new(Absent::new(Watched::Windows(feed, windows), labels.clone(), steps, state))
+                Box::new(Absent::new(Watched::Windows(Box::new(feed), windows), labels.clone(), steps, state))
             }
             VectorOp::Element { function, params, input } => {
                 let params = self.scalars(params)?;
@@ -60,9 +62,7 @@ impl<'a> Builder<'a> {
             }
             VectorOp::Negate(input) => Box::new(ElementOperator::new(self.vector(input)?, Mapping::Negate, Vec::new(), plan.grid, state)),
             VectorOp::FromScalar(scalar) => Box::new(FromScalar::new(self.scalar(scalar)?, steps)),
-            VectorOp::Absent { input, labels } => {
-                Box::new(Absent::new(Watched::Vector(self.vector(input)?), labels.clone(), steps, state))
-            }
+            VectorOp::Absent { input, labels } => Box::new(Absent::new(Watched::Vector(self.vector(input)?), labels.clone(), steps, state)),
             VectorOp::Relabel { rule, input } => Box::new(Relabel::new(self.vector(input)?, rule.clone(), steps, state)),
             VectorOp::Sort { order, input } => self.sort(order, input, plan)?,
             VectorOp::Buckets { function, input } => {
@@ -77,7 +77,7 @@ impl<'a> Builder<'a> {
                 let sides = (self.vector(lhs)?, self.vector(rhs)?);
                 Box::new(SetOperator::new(sides, *op, matching, steps, state))
             }
-            VectorOp::Repeat(input) => Box::new(Repeat::new(self.vector(input)?, steps)),
+            VectorOp::Repeat(input) => Box::new(Repeat::new(self.vector(input)?, steps, state)),
         })
     }
 
@@ -91,7 +91,7 @@ impl<'a> Builder<'a> {
         let (feed, windows) = self.windows(&call.source)?;
         debug_assert_eq!(windows.grid, plan.grid);
         let params = self.scalars(&call.params)?;
-        let evaluation = RangeCall { function: call.function, windows, params: Vec::new() };
+        let evaluation = RangeCall { function: call.function, windows, params: Vec::new(), cancel: self.state.cancel.clone() };
         Ok(Box::new(RangeOperator::new(feed, evaluation, params, call.first_arg, self.state)))
     }
 

@@ -15,64 +15,61 @@ pub fn is_absent(v: f64) -> bool {
     v.to_bits() == STALE_NAN_BITS
 }
 
+/// A histogram and its step.
+pub type HistogramAtStep = (u32, Arc<FloatHistogram>);
+
 /// One slot per step, plus native histograms at the few steps that have one (whose slot is then [`ABSENT`]).
 #[derive(Debug, Clone, Default)]
 pub struct StepVector {
     /// Floats.
     pub values: Vec<f64>,
     /// Histograms by step, ascending.
-    histograms: Option<Box<Vec<(u32, Arc<FloatHistogram>)>>>,
+    histograms: Vec<HistogramAtStep>,
 }
 
 impl StepVector {
     /// A column without any value.
     #[must_use]
     pub fn absent(steps: usize) -> Self {
-        Self { values: vec![ABSENT; steps], histograms: None }
+        Self { values: vec![ABSENT; steps], histograms: Vec::new() }
     }
 
     /// A column of these floats.
     #[must_use]
     pub fn of(values: Vec<f64>) -> Self {
-        Self { values, histograms: None }
+        Self { values, histograms: Vec::new() }
     }
 
     /// Histograms by step, ascending.
     #[must_use]
-    pub fn histograms(&self) -> &[(u32, Arc<FloatHistogram>)] {
-        self.histograms.as_ref().map_or(&[], |h| h.as_slice())
+    pub fn histograms(&self) -> &[HistogramAtStep] {
+        &self.histograms
     }
 
     /// The histogram at a step.
     #[must_use]
     pub fn histogram_at(&self, step: usize) -> Option<&Arc<FloatHistogram>> {
-        let all = self.histograms();
-        all.binary_search_by_key(&step, |(s, _)| *s as usize).ok().map(|i| &all[i].1)
+        let at = self.histograms.binary_search_by_key(&step, |(s, _)| *s as usize).ok()?;
+        Some(&self.histograms[at].1)
     }
 
     /// Sets the histogram at a step; the float there must be absent.
     pub fn put_histogram(&mut self, step: usize, histogram: Arc<FloatHistogram>) {
-        let all = self.histograms.get_or_insert_default();
         let step = step as u32;
-        match all.binary_search_by_key(&step, |(s, _)| *s) {
-            Ok(i) => all[i].1 = histogram,
-            Err(i) => all.insert(i, (step, histogram)),
+        match self.histograms.binary_search_by_key(&step, |(s, _)| *s) {
+            Ok(i) => self.histograms[i].1 = histogram,
+            Err(i) => self.histograms.insert(i, (step, histogram)),
         }
     }
 
-    /// Forgets all histograms; whether there were any.
-    pub fn drop_histograms(&mut self) -> bool {
-        self.histograms.take().is_some_and(|h| !h.is_empty())
+    /// Forgets all histograms.
+    pub fn drop_histograms(&mut self) {
+        self.histograms.clear();
     }
 
     /// Keeps only the histograms at steps for which `keep` says so.
     pub fn retain_histograms(&mut self, keep: impl Fn(usize) -> bool) {
-        if let Some(all) = &mut self.histograms {
-            all.retain(|(step, _)| keep(*step as usize));
-            if all.is_empty() {
-                self.histograms = None;
-            }
-        }
+        self.histograms.retain(|(step, _)| keep(*step as usize));
     }
 
     /// Whether there is a value of either kind at a step.
@@ -95,7 +92,7 @@ impl StepVector {
                 *mine = *theirs;
             }
         }
-        for (step, histogram) in other.histograms.into_iter().flat_map(|all| *all) {
+        for (step, histogram) in other.histograms {
             self.put_histogram(step as usize, histogram);
         }
     }

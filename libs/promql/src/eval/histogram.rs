@@ -62,7 +62,7 @@ impl Buckets {
                 let q = q.evaluate(steps)?;
                 self.check_quantile(&q, span);
                 for histogram in self.collect()? {
-                    let column = self.quantiles(&histogram, &q);
+                    let column = self.quantiles(&histogram, &q)?;
                     self.push(&mut out, &mut guard, histogram.labels, column)?;
                 }
             }
@@ -140,15 +140,16 @@ impl Buckets {
         if self.state.delayed_name_removal { labels.get("__name__").unwrap_or_default() } else { "" }
     }
 
-    fn quantiles(&self, histogram: &Histogram, q: &ScalarColumn) -> StepVector {
-        histogram.at_each_step(self.grid.count(), |step, b| {
+    fn quantiles(&self, histogram: &Histogram, q: &ScalarColumn) -> Result<StepVector, QueryError> {
+        self.state.check()?;
+        Ok(histogram.at_each_step(self.grid.count(), |step, b| {
             let (value, correction) = buckets::quantile(q.at(step), b);
             if let Some(correction) = correction {
                 let metric = self.metric_name(&histogram.labels);
                 self.state.annotations.forced_monotonicity(metric, correction, self.grid.at(step), self.input_span);
             }
             value
-        })
+        }))
     }
 
     /// Quantiles told apart by a label, whose value may differ from step to step.
@@ -160,7 +161,7 @@ impl Buckets {
         label: &str,
         q: &ScalarColumn,
     ) -> Result<(), QueryError> {
-        let column = self.quantiles(histogram, q);
+        let column = self.quantiles(histogram, q)?;
         let mut distinct: Vec<u64> = q.over(self.grid.count()).map(f64::to_bits).collect();
         distinct.sort_unstable();
         distinct.dedup();

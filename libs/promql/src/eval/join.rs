@@ -13,7 +13,7 @@ use super::arithmetic::changes_quantity;
 use super::identity::{LabelSubset, SeriesMap, is_metadata_label};
 use super::presence::Presence;
 use super::series::{BoxStream, Series, Stream};
-use super::{QueryState, batch_len};
+use super::{QueryState, batch_len, column_bytes};
 use crate::error::QueryError;
 use crate::limits::Charge;
 use crate::parser::ast::{BinaryOp, MatchCardinality, TextSpan, VectorMatching};
@@ -39,6 +39,7 @@ pub(super) struct Join {
     unmatched: Option<std::vec::IntoIter<Group>>,
     done: bool,
     charge: Charge,
+    in_flight: Charge,
     state: Arc<QueryState>,
 }
 
@@ -78,6 +79,7 @@ impl Join {
             unmatched: None,
             done: false,
             charge: Charge::none(&state.budget),
+            in_flight: Charge::none(&state.budget),
             state: Arc::clone(state),
         }
     }
@@ -108,7 +110,13 @@ impl Join {
             }
             None => return Ok(()),
         };
+        let always = self.operation.fill_many.is_some();
+        if (always && !group.conflicts.is_empty()) || group.conflicts.overlaps(&self.many_present) {
+            // The query has failed; the pairs of a large group would only take time.
+            return self.check_one_side();
+        }
         for one in &group.series {
+            self.in_flight.set((self.pending.len() + 1) * column_bytes(self.operation.steps))?;
             let (column, matched) = self.operation.pair(&series.column, &one.column, &self.state)?;
             let labels = self.matching.labels(&series.labels, &one.labels);
             group.matches.add(&self.matching.spec, &labels, matched, &mut self.charge)?;
@@ -167,8 +175,8 @@ impl Join {
         }
         match self.many.next_batch()? {
             Some(batch) => {
-                self.state.check()?;
                 for series in &batch {
+                    self.state.check()?;
                     if let Err(error) = self.join(series) {
                         // Prometheus looks at the "one" side first.
                         self.check_one_side()?;

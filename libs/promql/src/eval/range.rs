@@ -6,15 +6,15 @@ use model::Labels;
 
 use super::column::StepVector;
 use super::samples::Samples;
+use super::scalar::ScalarSource;
 use super::selector::Feed;
 use super::series::{DuplicateGuard, Series, Stream, drop_name};
 use super::subquery::SubqueryFeed;
-use super::{QueryState, batch_len};
+use super::{QueryState, batch_len, column_bytes};
 use crate::error::QueryError;
 use crate::functions::range::{RangeCall, RangeNotes, RangeScratch};
+use crate::limits::Charge;
 use crate::parser::ast::TextSpan;
-
-use super::scalar::ScalarSource;
 
 /// Where windows come from.
 pub(super) enum WindowFeed {
@@ -48,6 +48,7 @@ pub(super) struct RangeOperator {
     first_arg: TextSpan,
     scratch: RangeScratch,
     guard: DuplicateGuard,
+    in_flight: Charge,
     state: Arc<QueryState>,
 }
 
@@ -55,7 +56,8 @@ impl RangeOperator {
     /// `params` are evaluated when the first series is asked for.
     pub(super) fn new(feed: WindowFeed, call: RangeCall, params: Vec<ScalarSource>, first_arg: TextSpan, state: &Arc<QueryState>) -> Self {
         let guard = DuplicateGuard::new(state);
-        Self { feed, params, call, first_arg, scratch: RangeScratch::default(), guard, state: Arc::clone(state) }
+        let (in_flight, state) = (Charge::none(&state.budget), Arc::clone(state));
+        Self { feed, params, call, first_arg, scratch: RangeScratch::default(), guard, in_flight, state }
     }
 
     fn annotate(&self, labels: &Labels, notes: RangeNotes, floats: bool) {
@@ -112,6 +114,7 @@ impl Stream for RangeOperator {
         let len = batch_len(steps);
         let mut batch = Vec::new();
         while batch.len() < len {
+            self.in_flight.set((batch.len() + 1) * column_bytes(steps))?;
             match self.next_series()? {
                 Some(series) => batch.push(series),
                 None => break,

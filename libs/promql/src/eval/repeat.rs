@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
-use super::batch_len;
 use super::column::{StepVector, is_absent};
 use super::series::{BoxStream, Series, Stream};
+use super::{QueryState, batch_len, column_bytes};
 use crate::error::QueryError;
+use crate::limits::Charge;
 
 /// Widens columns of one step.
 pub(super) struct Repeat {
     input: BoxStream,
     pending: std::vec::IntoIter<Series>,
     steps: usize,
+    in_flight: Charge,
 }
 
 impl Repeat {
     /// `input` has one step.
-    pub(super) fn new(input: BoxStream, steps: usize) -> Self {
-        Self { input, pending: Vec::new().into_iter(), steps }
+    pub(super) fn new(input: BoxStream, steps: usize, state: &QueryState) -> Self {
+        Self { input, pending: Vec::new().into_iter(), steps, in_flight: Charge::none(&state.budget) }
     }
 
     fn widen(&self, mut series: Series) -> Series {
@@ -42,6 +44,7 @@ impl Stream for Repeat {
             }
         }
         let batch: Vec<Series> = self.pending.by_ref().take(batch_len(self.steps)).collect();
+        self.in_flight.set(batch.len() * column_bytes(self.steps))?;
         Ok(Some(batch.into_iter().map(|series| self.widen(series)).collect()))
     }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use model::{FloatHistogram, Labels};
+use model::Labels;
 
 use super::build::Builder;
-use super::column::{ScalarColumn, StepVector, is_absent};
+use super::column::{HistogramAtStep, ScalarColumn, StepVector, is_absent};
 use super::identity::without_metadata;
 use super::samples::Samples;
 use super::series::{BoxStream, DuplicateGuard, Merged, Series};
@@ -26,7 +26,11 @@ pub(super) fn scalar(column: &ScalarColumn, grid: Grid, time: QueryTime) -> Quer
 
 /// The answer of a vector expression.
 pub(super) fn vector(stream: BoxStream, grid: Grid, time: QueryTime, state: &Arc<QueryState>) -> Result<QueryValue, QueryError> {
-    if time.is_range() { range(stream, grid, state).map(QueryValue::Matrix) } else { instant(stream, time.start, state).map(QueryValue::Vector) }
+    if time.is_range() {
+        range(stream, grid, state).map(QueryValue::Matrix)
+    } else {
+        instant(stream, time.start, state).map(QueryValue::Vector)
+    }
 }
 
 /// With delayed name removal, removes the names now.
@@ -102,7 +106,7 @@ fn points(column: &StepVector, grid: Grid) -> Vec<Point> {
     let floats = column.values.iter().enumerate().filter(|(_, v)| !is_absent(**v));
     points.extend(floats.map(|(step, v)| Point { t: grid.at(step), value: PointValue::Float(*v) }));
     if !column.histograms().is_empty() {
-        let histogram = |(step, h): &(u32, Arc<FloatHistogram>)| Point { t: grid.at(*step as usize), value: PointValue::Histogram(Arc::clone(h)) };
+        let histogram = |(step, h): &HistogramAtStep| Point { t: grid.at(*step as usize), value: PointValue::Histogram(Arc::clone(h)) };
         points.extend(column.histograms().iter().map(histogram));
         points.sort_by_key(|p| p.t);
     }

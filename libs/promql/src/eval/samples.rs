@@ -31,7 +31,14 @@ impl Samples {
 
     /// Decodes the samples of a series from `min_t` to `max_t`, both inclusive, in place of what was there. Where chunks overlap, the first
     /// chunk's sample at a time wins. `charge` is kept at what the columns take.
-    pub fn decode(&mut self, series: &SeriesChunks, min_t: i64, max_t: i64, budget: &Budget, charge: &mut Charge) -> Result<(), QueryError> {
+    pub fn decode(
+        &mut self,
+        series: &SeriesChunks,
+        min_t: i64,
+        max_t: i64,
+        budget: &Budget,
+        charge: &mut Charge,
+    ) -> Result<(), QueryError> {
         self.clear();
         for chunk in series.chunks.iter().filter(|c| c.max_t >= min_t && c.min_t <= max_t) {
             charge.set(self.bytes_with(chunk)?)?;

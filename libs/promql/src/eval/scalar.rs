@@ -14,7 +14,11 @@ pub(super) enum ScalarSource {
     Time(Grid),
     Negate(Box<ScalarSource>),
     Binary(BinaryOp, Box<ScalarSource>, Box<ScalarSource>),
-    Extreme { max: bool, lhs: Box<ScalarSource>, rhs: Box<ScalarSource> },
+    Extreme {
+        max: bool,
+        lhs: Box<ScalarSource>,
+        rhs: Box<ScalarSource>,
+    },
     /// The value of the only series at each step, else NaN.
     FromVector(BoxStream),
     /// A scalar of one step.
@@ -28,9 +32,7 @@ impl ScalarSource {
             Self::Constant(v) => ScalarColumn::Constant(v),
             Self::Time(grid) => ScalarColumn::Steps(grid.iter().map(|t| t as f64 / 1000.0).collect()),
             Self::Negate(inner) => map(inner.evaluate(steps)?, |v| -v),
-            Self::Binary(op, lhs, rhs) => {
-                zip(lhs.evaluate(steps)?, rhs.evaluate(steps)?, steps, |a, b| arithmetic::scalar(op, a, b))
-            }
+            Self::Binary(op, lhs, rhs) => zip(lhs.evaluate(steps)?, rhs.evaluate(steps)?, steps, |a, b| arithmetic::scalar(op, a, b)),
             Self::Extreme { max, lhs, rhs } => {
                 let extreme = if max { go_max } else { go_min };
                 zip(lhs.evaluate(steps)?, rhs.evaluate(steps)?, steps, extreme)

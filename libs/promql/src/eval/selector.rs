@@ -7,7 +7,7 @@ use model::{Labels, SeriesChunks, is_stale_nan};
 use super::column::{StepVector, is_absent};
 use super::samples::Samples;
 use super::series::{Series, Stream};
-use super::{QueryState, batch_len};
+use super::{QueryState, batch_len, column_bytes};
 use crate::error::QueryError;
 use crate::limits::Charge;
 use crate::plan::SelectorPlan;
@@ -20,26 +20,28 @@ pub(super) struct Feed {
     fetched: Charge,
     decoded: Charge,
     samples: Samples,
+    /// Samples decoded since the query last asked whether it may go on.
+    since_check: usize,
     time_range: (i64, i64),
     state: Arc<QueryState>,
 }
+
+/// After how many samples a selector asks whether the query may go on: less than a millisecond of decoding.
+const CHECK_AFTER: usize = 1 << 16;
 
 impl Feed {
     /// Asks the store for the selector's series.
     pub(super) fn open(plan: &SelectorPlan, storage: &dyn Queryable, state: &Arc<QueryState>) -> Result<Self, QueryError> {
         let time_range = plan.time_range();
-        let request = SelectRequest {
-            matchers: Arc::clone(&plan.matchers),
-            min_t: time_range.0,
-            max_t: time_range.1,
-            hints: plan.hints.clone(),
-        };
+        let request =
+            SelectRequest { matchers: Arc::clone(&plan.matchers), min_t: time_range.0, max_t: time_range.1, hints: plan.hints.clone() };
         Ok(Self {
             source: storage.select(request)?,
             pending: Vec::new().into_iter(),
             fetched: Charge::none(&state.budget),
             decoded: Charge::none(&state.budget),
             samples: Samples::default(),
+            since_check: 0,
             time_range,
             state: Arc::clone(state),
         })
@@ -56,6 +58,11 @@ impl Feed {
             };
             let (min_t, max_t) = self.time_range;
             self.samples.decode(&series, min_t, max_t, &self.state.budget, &mut self.decoded)?;
+            self.since_check += self.samples.len();
+            if self.since_check > CHECK_AFTER {
+                self.since_check = 0;
+                self.state.check()?;
+            }
             if !self.samples.is_empty() {
                 return Ok(Some((series.labels, &mut self.samples)));
             }
@@ -78,12 +85,14 @@ pub(super) struct InstantSelector {
     feed: Feed,
     plan: SelectorPlan,
     timestamp: bool,
+    in_flight: Charge,
 }
 
 impl InstantSelector {
     /// With `timestamp`, yields the time of the sample in its place.
     pub(super) fn open(plan: &SelectorPlan, timestamp: bool, storage: &dyn Queryable, state: &Arc<QueryState>) -> Result<Self, QueryError> {
-        Ok(Self { feed: Feed::open(plan, storage, state)?, plan: plan.clone(), timestamp })
+        let in_flight = Charge::none(&state.budget);
+        Ok(Self { feed: Feed::open(plan, storage, state)?, plan: plan.clone(), timestamp, in_flight })
     }
 }
 
@@ -94,6 +103,7 @@ impl Stream for InstantSelector {
         let mut batch = Vec::new();
         while batch.len() < len {
             let Some((labels, samples)) = self.feed.next()? else { break };
+            self.in_flight.set((batch.len() + 1) * column_bytes(steps))?;
             let mut column = StepVector::absent(steps);
             look_back(&self.plan, samples, self.timestamp, &mut column);
             if !column.is_empty() {

@@ -30,7 +30,13 @@ pub(super) struct SetOperator {
 }
 
 impl SetOperator {
-    pub(super) fn new((lhs, rhs): (BoxStream, BoxStream), op: BinaryOp, matching: &VectorMatching, steps: usize, state: &Arc<QueryState>) -> Self {
+    pub(super) fn new(
+        (lhs, rhs): (BoxStream, BoxStream),
+        op: BinaryOp,
+        matching: &VectorMatching,
+        steps: usize,
+        state: &Arc<QueryState>,
+    ) -> Self {
         let signature = if matching.on { LabelSubset::only(&matching.labels) } else { LabelSubset::all_but(&matching.labels) };
         let charge = Charge::none(&state.budget);
         let state = Arc::clone(state);

@@ -91,8 +91,7 @@ fn by_labels(names: &[String], a: &Series, b: &Series) -> Ordering {
 /// Natural order: runs of digits compare as numbers, the rest as text.
 fn natural(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a.chars().peekable(), b.chars().peekable());
-    loop {
-        let (Some(l), Some(r)) = (left.peek(), right.peek()) else { break };
+    while let (Some(l), Some(r)) = (left.peek(), right.peek()) {
         let order = if l.is_ascii_digit() && r.is_ascii_digit() {
             let (l, r) = (digits(&mut left), digits(&mut right));
             l.len().cmp(&r.len()).then_with(|| l.cmp(&r))

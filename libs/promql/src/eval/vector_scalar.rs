@@ -47,27 +47,42 @@ impl VectorScalar {
             *v = match (scalar_left, is_comparison(op) && !return_bool) {
                 (false, _) => element(op, *v, scalar, return_bool),
                 // A comparison yields the vector's value, on whichever side it stands.
-                (true, true) => if holds(op, scalar, *v) { *v } else { ABSENT },
+                (true, true) => {
+                    if holds(op, scalar, *v) {
+                        *v
+                    } else {
+                        ABSENT
+                    }
+                }
                 (true, false) => element(op, scalar, *v, return_bool),
             };
         }
+        if matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) && column.histograms().is_empty() {
+            self.incompatible("float", "float");
+        }
         self.histograms(column)
+    }
+
+    fn incompatible(&self, lhs: &str, rhs: &str) {
+        let op = symbol(self.operation.op);
+        let text = format!("incompatible sample types encountered for binary operator {op:?}: {lhs} {op} {rhs}");
+        self.state.annotations.info(&text, self.operation.span);
     }
 
     fn histograms(&self, column: &mut StepVector) -> Result<(), QueryError> {
         if column.histograms().is_empty() {
             return Ok(());
         }
-        let Operation { op, scalar_left, span, .. } = self.operation;
-        let scales = matches!(op, BinaryOp::Mul) || (!scalar_left && matches!(op, BinaryOp::Div | BinaryOp::TrimUpper | BinaryOp::TrimLower));
+        let Operation { op, scalar_left, .. } = self.operation;
+        let scales =
+            matches!(op, BinaryOp::Mul) || (!scalar_left && matches!(op, BinaryOp::Div | BinaryOp::TrimUpper | BinaryOp::TrimLower));
         if scales {
             let text = format!("operator {} on native histograms is arithmetic that this version does not have", symbol(op));
             return Err(QueryError::Execution(text));
         }
         column.drop_histograms();
         let (lhs, rhs) = if scalar_left { ("float", "histogram") } else { ("histogram", "float") };
-        let op = symbol(op);
-        self.state.annotations.info(&format!("incompatible sample types encountered for binary operator {op:?}: {lhs} {op} {rhs}"), span);
+        self.incompatible(lhs, rhs);
         Ok(())
     }
 }

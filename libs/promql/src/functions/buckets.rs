@@ -49,7 +49,7 @@ fn interpolate(q: f64, buckets: &[Bucket]) -> f64 {
         return f64::NAN;
     }
     let mut rank = q * highest.count;
-    let at = lower.partition_point(|b| !(b.count >= rank));
+    let at = lower.partition_point(|b| b.count < rank || b.count.is_nan() || rank.is_nan());
     let Some(bucket) = lower.get(at) else { return last_finite.upper };
     if at == 0 && first.upper <= 0.0 {
         return first.upper;

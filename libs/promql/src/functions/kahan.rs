@@ -102,8 +102,8 @@ mod tests {
 
     #[test]
     fn means_do_not_overflow() {
-        let mut mean = KahanMean::of(9.988465674311579e307);
-        (0..2).for_each(|_| mean.add(9.988465674311579e307));
-        assert!((mean.value() / 9.988465674311579e307 - 1.0).abs() < 1e-12);
+        let mut mean = KahanMean::of(9.9e307);
+        (0..2).for_each(|_| mean.add(9.9e307));
+        assert!((mean.value() / 9.9e307 - 1.0).abs() < 1e-12);
     }
 }

@@ -8,6 +8,7 @@ use model::is_stale_nan;
 
 use super::kahan::KahanSum;
 use super::{extreme, over_time, quantile, rate, regression, sums};
+use crate::cancel::CancelToken;
 use crate::error::QueryError;
 use crate::eval::{Samples, ScalarColumn, StepVector};
 use crate::plan::{Grid, Reference};
@@ -178,7 +179,12 @@ pub struct RangeCall {
     pub windows: Windows,
     /// The scalar arguments.
     pub params: Vec<ScalarColumn>,
+    /// Stops evaluations that go over long windows again and again.
+    pub cancel: CancelToken,
 }
+
+/// After how many samples an evaluation looks at its [`CancelToken`] again: about a millisecond of work.
+const CHECK_AFTER: usize = 1 << 18;
 
 impl RangeCall {
     /// Evaluates the function for one series at all steps into `out`, which is as long as the grid and absent throughout.
@@ -216,32 +222,32 @@ impl RangeCall {
             F::TsOfLastOverTime => windows.each(ts, |w| out[w.step] = seconds(ts[w.hi - 1])),
             F::SumOverTime => sums::over_time(windows, ts, vs, false, &mut scratch.sums, out),
             F::AvgOverTime => sums::over_time(windows, ts, vs, true, &mut scratch.sums, out),
-            F::StddevOverTime => windows.each(ts, |w| out[w.step] = over_time::variance(&vs[w.lo..w.hi]).sqrt()),
-            F::StdvarOverTime => windows.each(ts, |w| out[w.step] = over_time::variance(&vs[w.lo..w.hi])),
-            F::MadOverTime => windows.each(ts, |w| {
+            F::StddevOverTime => self.rescan(ts, |w| out[w.step] = over_time::variance(&vs[w.lo..w.hi]).sqrt())?,
+            F::StdvarOverTime => self.rescan(ts, |w| out[w.step] = over_time::variance(&vs[w.lo..w.hi]))?,
+            F::MadOverTime => self.rescan(ts, |w| {
                 refill(&mut scratch.values, &vs[w.lo..w.hi]);
                 out[w.step] = quantile::median_absolute_deviation(&mut scratch.values);
-            }),
-            F::QuantileOverTime => windows.each(ts, |w| {
+            })?,
+            F::QuantileOverTime => self.rescan(ts, |w| {
                 let q = self.param(0, w.step);
                 if !(0.0..=1.0).contains(&q) {
                     notes.invalid_quantile = Some(q);
                 }
                 refill(&mut scratch.values, &vs[w.lo..w.hi]);
                 out[w.step] = quantile::quantile(q, &mut scratch.values);
-            }),
-            F::Deriv => windows.each(ts, |w| {
+            })?,
+            F::Deriv => self.rescan(ts, |w| {
                 if w.hi - w.lo >= 2 {
                     out[w.step] = regression::linear(&ts[w.lo..w.hi], &vs[w.lo..w.hi], ts[w.lo]).0;
                 }
-            }),
-            F::PredictLinear => windows.each(ts, |w| {
+            })?,
+            F::PredictLinear => self.rescan(ts, |w| {
                 if w.hi - w.lo >= 2 {
                     // Relative to the step, whatever the offset of the selector.
                     let (slope, intercept) = regression::linear(&ts[w.lo..w.hi], &vs[w.lo..w.hi], windows.grid.at(w.step));
                     out[w.step] = slope * self.param(0, w.step) + intercept;
                 }
-            }),
+            })?,
             F::DoubleExponentialSmoothing => return self.smooth(ts, vs, out),
         }
         Ok(())
@@ -249,12 +255,29 @@ impl RangeCall {
 
     fn smooth(&self, ts: &[i64], vs: &[f64], out: &mut [f64]) -> Result<(), QueryError> {
         let mut wrong = None;
-        self.windows.each(ts, |w| match regression::smoothing_factors(self.param(0, w.step), self.param(1, w.step)) {
+        self.rescan(ts, |w| match regression::smoothing_factors(self.param(0, w.step), self.param(1, w.step)) {
             Ok((smoothing, trend)) if w.hi - w.lo >= 2 => out[w.step] = regression::smooth(&vs[w.lo..w.hi], smoothing, trend),
             Ok(_) => {}
             Err(error) => wrong = wrong.take().or(Some(error)),
-        });
+        })?;
         wrong.map_or(Ok(()), |text| Err(QueryError::Execution(text)))
+    }
+
+    /// [`Windows::each`] for functions that go over each window's samples; stops when the query is to stop.
+    fn rescan(&self, ts: &[i64], mut f: impl FnMut(Window)) -> Result<(), QueryError> {
+        let mut since_check = 0;
+        let mut going = Ok(());
+        self.windows.each(ts, |w| {
+            since_check += w.hi - w.lo;
+            if since_check > CHECK_AFTER {
+                since_check = 0;
+                going = going.clone().and_then(|()| self.cancel.check("expression evaluation"));
+            }
+            if going.is_ok() {
+                f(w);
+            }
+        });
+        going
     }
 
     fn param(&self, i: usize, step: usize) -> f64 {

@@ -150,9 +150,9 @@ impl Checker<'_> {
             }
         }
         if both(ValueType::Vector) {
-            self.vector_matching(binary)?
+            self.vector_matching(binary)?;
         } else {
-            self.no_matching(binary)?
+            self.no_matching(binary)?;
         }
         Ok(if both(ValueType::Scalar) { ValueType::Scalar } else { ValueType::Vector })
     }

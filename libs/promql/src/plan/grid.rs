@@ -25,7 +25,9 @@ impl Grid {
     /// is checked against the budget before anyone allocates a column.
     pub fn new(start: i64, end: i64, step: i64, budget: &Budget) -> Result<Self, QueryError> {
         if step <= 0 {
-            return Err(QueryError::BadData("zero or negative query resolution step widths are not accepted. Try a positive integer".into()));
+            return Err(QueryError::BadData(
+                "zero or negative query resolution step widths are not accepted. Try a positive integer".into(),
+            ));
         }
         if end < start {
             return Ok(Self { start, step, count: 0 });
@@ -33,7 +35,9 @@ impl Grid {
         let steps = (i128::from(end) - i128::from(start)) / i128::from(step) + 1;
         let steps = u64::try_from(steps).unwrap_or(u64::MAX);
         if steps > MAX_STEPS {
-            return Err(QueryError::Execution(format!("the query has {steps} steps in one grid, more than {MAX_STEPS}: use a larger step")));
+            return Err(QueryError::Execution(format!(
+                "the query has {steps} steps in one grid, more than {MAX_STEPS}: use a larger step"
+            )));
         }
         budget.check_steps(steps)?;
         Ok(Self { start, step, count: steps as usize })
@@ -127,7 +131,9 @@ impl QueryTime {
             return Err(QueryError::BadData("end timestamp must not be before start time".into()));
         }
         if step <= 0 {
-            return Err(QueryError::BadData("zero or negative query resolution step widths are not accepted. Try a positive integer".into()));
+            return Err(QueryError::BadData(
+                "zero or negative query resolution step widths are not accepted. Try a positive integer".into(),
+            ));
         }
         Ok(Self { start, end, step })
     }

@@ -33,13 +33,16 @@ impl Invariant {
     fn visit(&mut self, expr: &Expr) -> bool {
         let invariant = match expr {
             Expr::Number(_) | Expr::String(_) => true,
-            Expr::Vector(VectorSelector { at, .. }) | Expr::Matrix(MatrixSelector { selector: VectorSelector { at, .. }, .. }) => at.is_some(),
+            Expr::Vector(VectorSelector { at, .. }) | Expr::Matrix(MatrixSelector { selector: VectorSelector { at, .. }, .. }) => {
+                at.is_some()
+            }
             Expr::Subquery(s) => {
                 self.visit(&s.expr);
                 s.at.is_some()
             }
             Expr::Call(c) => {
-                let args = c.args.iter().fold(true, |all, arg| self.visit(arg) && all);
+                // All of them are visited, whatever the first ones are.
+                let args = c.args.iter().filter(|arg| !self.visit(arg)).count() == 0;
                 args && !TIME_DEPENDENT.contains(&c.function.name) && (c.function.name != "timestamp" || of_selector(&c.args))
             }
             Expr::Aggregate(a) => {

@@ -44,7 +44,9 @@ impl<'a> Planner<'a> {
         let value_type = expr.value_type();
         if self.time.is_range() && !matches!(value_type, ValueType::Scalar | ValueType::Vector) {
             let found = value_type.describe();
-            return Err(QueryError::BadData(format!("invalid expression type {found:?} for range query, must be Scalar or instant Vector")));
+            return Err(QueryError::BadData(format!(
+                "invalid expression type {found:?} for range query, must be Scalar or instant Vector"
+            )));
         }
         let grid = self.time.grid(self.budget)?;
         let invariant = Invariant::of(expr);

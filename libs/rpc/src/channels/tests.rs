@@ -7,7 +7,7 @@ use proto::coordinator::RenewRequest;
 use proto::coordinator::coordinator_client::CoordinatorClient;
 use runtime::{Clock, ManualClock, SystemClock};
 
-use super::{Channels, ConnectGate, FORGET_AFTER, LONGEST_PAUSE};
+use super::{Channels, ConnectGate, FIRST_PAUSE, FORGET_AFTER, LONGEST_PAUSE};
 
 #[test]
 fn the_pause_doubles_and_ends() {
@@ -42,6 +42,25 @@ async fn a_dead_address_fails_fast_after_the_first_attempt() {
     for error in errors {
         assert_eq!(error.code(), tonic::Code::Unavailable, "{error}");
     }
+}
+
+#[tokio::test]
+async fn after_a_refusal_calls_fail_without_an_attempt_and_then_recover() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let channels = Channels::new(SystemClock::shared());
+    let call = || async { CoordinatorClient::new(channels.get(&address).unwrap()).renew(RenewRequest::default()).await.unwrap_err() };
+    let first = format!("{:?}", call().await);
+    assert!(first.contains("cannot be reached"), "{first}");
+    let second = format!("{:?}", call().await);
+    assert!(second.contains("a moment ago"), "{second}");
+    tokio::time::sleep(FIRST_PAUSE).await;
+    let listener = tokio::net::TcpListener::bind(&address).await.unwrap();
+    let (accepted, _) = tokio::join!(tokio::time::timeout(Duration::from_secs(5), listener.accept()), async {
+        tokio::time::timeout(Duration::from_millis(500), call()).await
+    });
+    assert!(accepted.unwrap().is_ok(), "it connects again once the pause is over");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use crate::{AppendOutcome, Head, HeadConfig, Selection};
 mod damage;
 mod faults;
 mod generations;
+mod golden;
 
 /// A log with one head.
 struct Node {

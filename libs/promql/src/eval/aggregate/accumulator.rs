@@ -97,7 +97,9 @@ impl Accumulator {
                 column.histograms().iter().for_each(|(step, _)| all[*step as usize] = 1.0);
             }
             Self::Extreme { max, values } => add_extremes(*max, values, &column.values),
-            Self::Spread { steps, .. } => steps.iter_mut().zip(&column.values).filter(|(_, v)| !is_absent(**v)).for_each(|(s, v)| s.add(*v)),
+            Self::Spread { steps, .. } => {
+                steps.iter_mut().zip(&column.values).filter(|(_, v)| !is_absent(**v)).for_each(|(s, v)| s.add(*v));
+            }
             Self::Quantile { values, .. } => values.extend_from_slice(&column.values),
         }
         let counts_histograms = matches!(self, Self::Count(_) | Self::Group(_));

@@ -104,7 +104,14 @@ fn sizes(param: &ScalarColumn, steps: usize) -> Result<Option<Vec<usize>>, Query
 }
 
 /// Offers a series to its group's heaps; whether histograms of it were ignored.
-fn offer(op: AggregateOp, series: Series, ks: &[usize], heaps: &mut [Heap], slots: &mut Slots, charge: &mut Charge) -> Result<bool, QueryError> {
+fn offer(
+    op: AggregateOp,
+    series: Series,
+    ks: &[usize],
+    heaps: &mut [Heap],
+    slots: &mut Slots,
+    charge: &mut Charge,
+) -> Result<bool, QueryError> {
     let limit_rank = (op == AggregateOp::Limitk).then(|| (series.labels.hash().0 as u64) as f64);
     let slot = slots.claim(&series);
     let mut named = 0;

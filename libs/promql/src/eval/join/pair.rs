@@ -75,7 +75,9 @@ impl Operation {
             }
             let kind = |is_histogram: bool| if is_histogram { "histogram" } else { "float" };
             let (lhs, rhs) = (kind(lhs.is_some()), kind(rhs.is_some()));
-            state.annotations.info(&format!("incompatible sample types encountered for binary operator {op:?}: {lhs} {op} {rhs}"), self.span);
+            state
+                .annotations
+                .info(&format!("incompatible sample types encountered for binary operator {op:?}: {lhs} {op} {rhs}"), self.span);
             column.values[step] = ABSENT;
             if self.return_bool {
                 matched.insert(step);

@@ -16,7 +16,7 @@ fn windows(start: i64, step: i64, count: i64, range_ms: i64) -> Windows {
 fn evaluate(function: RangeFunction, windows: Windows, params: &[f64], s: &Samples) -> Vec<f64> {
     let params = params.iter().map(|v| ScalarColumn::Constant(*v)).collect();
     let mut out = StepVector::absent(windows.grid.count());
-    RangeCall { function, windows, params }.evaluate(s, &mut RangeScratch::default(), &mut out).unwrap();
+    RangeCall { function, windows, params, cancel: CancelToken::new() }.evaluate(s, &mut RangeScratch::default(), &mut out).unwrap();
     out.values
 }
 
@@ -30,6 +30,18 @@ fn one_by_one(function: RangeFunction, windows: Windows, params: &[f64], s: &Sam
             evaluate(function, single, params, s)[0]
         })
         .collect()
+}
+
+#[test]
+fn long_evaluations_can_be_stopped() {
+    let points: Vec<(i64, f64)> = (0..20_000).map(|i| (i, i as f64)).collect();
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    let call = RangeCall { function: RangeFunction::StddevOverTime, windows: windows(0, 1, 20_000, 20_000), params: Vec::new(), cancel };
+    let mut out = StepVector::absent(20_000);
+    let got = call.evaluate(&samples(&points), &mut RangeScratch::default(), &mut out);
+    assert_eq!(got, Err(QueryError::Canceled("expression evaluation")));
+    assert!(is_absent(out.values[19_999]));
 }
 
 const ALL: [RangeFunction; 26] = [
@@ -69,8 +81,12 @@ fn moving_windows_equal_single_windows() {
     for function in ALL {
         for (step, range) in [(1_000, 5_000), (100, 1_000), (9_000, 2_000), (2_500, 60_000)] {
             let w = windows(-3_000, step, 40, range);
-            let got: Vec<u64> = evaluate(function, w, &[0.5, 0.3], &s).iter().map(|v| if v.is_nan() && !is_absent(*v) { 1 } else { v.to_bits() }).collect();
-            let want: Vec<u64> = one_by_one(function, w, &[0.5, 0.3], &s).iter().map(|v| if v.is_nan() && !is_absent(*v) { 1 } else { v.to_bits() }).collect();
+            let got: Vec<u64> =
+                evaluate(function, w, &[0.5, 0.3], &s).iter().map(|v| if v.is_nan() && !is_absent(*v) { 1 } else { v.to_bits() }).collect();
+            let want: Vec<u64> = one_by_one(function, w, &[0.5, 0.3], &s)
+                .iter()
+                .map(|v| if v.is_nan() && !is_absent(*v) { 1 } else { v.to_bits() })
+                .collect();
             assert_eq!(got, want, "{function:?} step {step} range {range}");
         }
     }

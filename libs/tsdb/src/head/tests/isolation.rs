@@ -19,15 +19,19 @@ fn readers_see_whole_pushes_of_a_series() {
     };
     let read = || {
         let mut seen = 0;
-        while !stop.load(Ordering::Relaxed) {
+        loop {
+            // Once more after the end, so that every reader has seen something.
+            let last = stop.load(Ordering::Relaxed);
             for series in head.select(&[Matcher::equal("__name__", "m")], i64::MIN, i64::MAX) {
                 let points = points(&series);
                 assert_eq!(points.len() % 3, 0);
                 seen += points.len();
             }
             assert_eq!(head.truncate(T0 - 1).series, 0);
+            if last {
+                return seen;
+            }
         }
-        seen
     };
     let seen = std::thread::scope(|scope| {
         let readers = [scope.spawn(read), scope.spawn(read)];

@@ -2,6 +2,7 @@ use bytes::Bytes;
 use model::{BatchBuilder, Labels, Sample, WriteBatch};
 use prost::Message;
 
+use crate::convert::ingester::matcher::MAX_MATCHERS;
 use crate::convert::ingester::*;
 use crate::ingester as wire;
 
@@ -138,7 +139,10 @@ fn matchers_are_bounded_and_checked() {
     let matcher = |op, value: &str| wire::Matcher { op, name: "a".to_owned(), value: value.to_owned() };
     assert!(matchers_from_wire(&[matcher(4, "")]).unwrap_err().0.contains("unknown matcher operation 4"));
     assert!(matchers_from_wire(&[matcher(2, "(")]).unwrap_err().0.contains("error parsing regexp"));
-    assert!(matchers_from_wire(&[matcher(2, "((a{1,500}){1,500}){1,500}")]).unwrap_err().0.contains("compiles to more than"));
-    assert!(matchers_from_wire(&vec![matcher(0, "x"); matcher::MAX_MATCHERS + 1]).is_err());
-    assert!(selectors_from_wire(&vec![wire::Matchers::default(); matcher::MAX_MATCHERS + 1]).is_err());
+    assert!(matchers_from_wire(&[matcher(2, "((a{1,500}){1,500}){1,500}")]).unwrap_err().0.contains("error parsing regexp"));
+    let large = matcher(2, "[a-z]{1,1000}x");
+    assert!(matchers_from_wire(std::slice::from_ref(&large)).is_ok());
+    assert!(matchers_from_wire(&vec![large; MAX_MATCHERS]).unwrap_err().0.contains("too large together"));
+    assert!(matchers_from_wire(&vec![matcher(0, "x"); MAX_MATCHERS + 1]).is_err());
+    assert!(selectors_from_wire(&vec![wire::Matchers::default(); MAX_MATCHERS + 1]).is_err());
 }

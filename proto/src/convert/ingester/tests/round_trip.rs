@@ -18,12 +18,12 @@ fn over_the_wire<M: Message + Default>(message: &M) -> M {
 /// A text in which floats are bits, so that NaNs compare.
 fn describe(batch: &WriteBatch, series: &BatchSeries) -> String {
     let samples: Vec<_> = batch.samples_of(series).iter().map(|s| (s.t, s.v.to_bits())).collect();
-    let histograms: Vec<_> = batch.histograms_of(series).iter().map(|h| histogram_to_bytes(h)).collect();
+    let histograms: Vec<_> = batch.histograms_of(series).iter().map(histogram_to_bytes).collect();
     let exemplars: Vec<_> = batch.exemplars_of(series).iter().map(|e| (e.labels.clone(), e.value.to_bits(), e.t)).collect();
     format!("{:?} {:?} {samples:?} {histograms:?} {exemplars:?}", series.hash, batch.labels(series))
 }
 
-/// Bits of every float in a histogram, through its `Debug` text with each float replaced by the encoding's bytes.
+/// The encoding, in which every float is its bits.
 fn histogram_to_bytes(sample: &model::HistogramSample) -> Vec<u8> {
     histogram::histogram_to_wire(sample).encode_to_vec()
 }
