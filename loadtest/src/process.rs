@@ -12,9 +12,9 @@ pub(crate) struct Where {
     /// Measure a server that runs at this URL instead of starting one; give --pid as well.
     #[arg(long, requires = "pid")]
     url: Option<String>,
-    /// Its process.
-    #[arg(long)]
-    pid: Option<u32>,
+    /// Its process; of several processes, their pids separated by commas: CPU and memory are added up.
+    #[arg(long, value_delimiter = ',')]
+    pid: Vec<u32>,
     /// The binary to start [default: plimsoll beside this program]
     #[arg(long)]
     binary: Option<PathBuf>,
@@ -23,7 +23,7 @@ pub(crate) struct Where {
 /// A server; one that was started here is ended on drop.
 pub(crate) struct Server {
     pub(crate) url: String,
-    pid: u32,
+    pids: Vec<u32>,
     own: Option<(Child, PathBuf)>,
 }
 
@@ -38,8 +38,8 @@ pub(crate) struct Usage {
 impl Server {
     /// Finds or starts the server and waits until it is ready.
     pub(crate) async fn get(place: &Where) -> anyhow::Result<Self> {
-        if let (Some(url), Some(pid)) = (&place.url, place.pid) {
-            return Ok(Self { url: url.trim_end_matches('/').to_owned(), pid, own: None });
+        if let Some(url) = &place.url {
+            return Ok(Self { url: url.trim_end_matches('/').to_owned(), pids: place.pid.clone(), own: None });
         }
         let beside = std::env::current_exe()?.with_file_name("plimsoll");
         let binary = place.binary.clone().unwrap_or(beside);
@@ -54,7 +54,7 @@ impl Server {
             .stderr(log)
             .spawn()
             .with_context(|| format!("start {}", binary.display()))?;
-        let server = Self { url: format!("http://127.0.0.1:{http}"), pid: child.id(), own: Some((child, dir)) };
+        let server = Self { url: format!("http://127.0.0.1:{http}"), pids: vec![child.id()], own: Some((child, dir)) };
         server.wait_ready().await?;
         Ok(server)
     }
@@ -73,9 +73,20 @@ impl Server {
         bail!("the server at {} was not ready within a minute", self.url)
     }
 
-    /// What it has used so far.
+    /// What it has used so far, all its processes together.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
-        let proc = Path::new("/proc").join(self.pid.to_string());
+        let mut sum = Usage { cpu_seconds: 0.0, rss_bytes: 0, peak_rss_bytes: 0 };
+        for pid in &self.pids {
+            let one = Self::usage_of(*pid)?;
+            sum.cpu_seconds += one.cpu_seconds;
+            sum.rss_bytes += one.rss_bytes;
+            sum.peak_rss_bytes += one.peak_rss_bytes;
+        }
+        Ok(sum)
+    }
+
+    fn usage_of(pid: u32) -> anyhow::Result<Usage> {
+        let proc = Path::new("/proc").join(pid.to_string());
         let stat = std::fs::read_to_string(proc.join("stat")).context("read the server's /proc/PID/stat")?;
         // The second field is the name in parentheses and may hold spaces; the rest is numbers.
         let fields: Vec<&str> = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();

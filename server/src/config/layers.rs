@@ -129,6 +129,30 @@ mod tests {
         assert_eq!(config.zone, "flag");
     }
 
+    /// The reference names every setting with its default, and nothing else.
+    #[test]
+    fn the_reference_is_complete() {
+        let defaults = serde_yaml_ng::to_value(super::Config::default()).unwrap();
+        let mut leaves = Vec::new();
+        super::collect_leaves(&defaults, &mut Vec::new(), &mut leaves);
+        let mut settings: Vec<String> = leaves
+            .iter()
+            .map(|path| {
+                let value = path.iter().fold(&defaults, |value, key| &value[key.as_str()]);
+                format!("| `{}` | `{}` |", path.join("."), serde_yaml_ng::to_string(value).unwrap().trim())
+            })
+            .collect();
+        settings.sort();
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md")).unwrap();
+        let mut documented: Vec<String> = page
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| format!("{}|", line.splitn(4, '|').take(3).map(|part| format!("{part}|")).collect::<String>().trim_end_matches('|')))
+            .collect();
+        documented.sort();
+        assert_eq!(documented, settings);
+    }
+
     #[test]
     fn errors_name_their_origin() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
