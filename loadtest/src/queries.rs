@@ -31,7 +31,10 @@ pub(crate) const QUERIES: [(Over, &str); 42] = [
     (Over::Instant, "absent(nonexistent_metric{job=\"x\"})"),
     (Over::Instant, "label_replace(kube_pod_info, \"short\", \"$1\", \"pod\", \"(app-[0-9]+).*\")"),
     (Over::Instant, "container_memory_rss / on (pod, namespace, id) container_memory_working_set_bytes"),
-    (Over::Instant, "sum by (pod, namespace) (rate(container_cpu_usage_seconds_total[5m])) * on (pod, namespace) group_left (node) kube_pod_info"),
+    (
+        Over::Instant,
+        "sum by (pod, namespace) (rate(container_cpu_usage_seconds_total[5m])) * on (pod, namespace) group_left (node) kube_pod_info",
+    ),
     (Over::Instant, "kube_pod_status_ready == 1 and on (pod) kube_pod_info"),
     (Over::Instant, "sum(rate(container_network_receive_bytes_total[5m])) by (node) > 1000"),
     (Over::Instant, "count_values(\"v\", go_goroutines)"),
@@ -53,10 +56,12 @@ pub(crate) const QUERIES: [(Over, &str); 42] = [
     (Over::SixHours, "avg_over_time(process_resident_memory_bytes{job=\"application\"}[10m])"),
     (Over::SixHours, "stddev by (namespace) (go_goroutines)"),
     (Over::SixHours, "sum(rate(http_request_duration_seconds_sum[5m])) / sum(rate(http_request_duration_seconds_count[5m]))"),
-    (Over::SixHours, "sum by (namespace) (rate(container_fs_writes_bytes_total[5m])) / on (namespace) group_left sum by (namespace) (container_memory_rss)"),
+    (
+        Over::SixHours,
+        "sum by (namespace) (rate(container_fs_writes_bytes_total[5m])) / on (namespace) group_left sum by (namespace) (container_memory_rss)",
+    ),
     (Over::Instant, "last_over_time({__name__=~\"container_.*\"}[5m])"),
 ];
 
 /// Metadata requests: path and query string.
-pub(crate) const METADATA: [&str; 3] =
-    ["series?match[]=go_goroutines", "labels", "label/namespace/values?match[]=container_memory_rss"];
+pub(crate) const METADATA: [&str; 3] = ["series?match[]=go_goroutines", "labels", "label/namespace/values?match[]=container_memory_rss"];

@@ -63,10 +63,8 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn url(server: &Server, over: Over, query: &str, end: i64, length: i64) -> String {
-    let encoded: String = query
-        .bytes()
-        .map(|b| if b.is_ascii_alphanumeric() { (b as char).to_string() } else { format!("%{b:02X}") })
-        .collect();
+    let encoded: String =
+        query.bytes().map(|b| if b.is_ascii_alphanumeric() { (b as char).to_string() } else { format!("%{b:02X}") }).collect();
     let (seconds, step) = match over {
         Over::Instant => return format!("{}/prometheus/api/v1/query?query={encoded}&time={end}", server.url),
         Over::Hour => (3_600, 15),

@@ -65,8 +65,10 @@ pub(crate) fn series(number: usize, generation: usize) -> Series {
     let place = number % PER_TARGET;
     let (name, motion, extra) = member(place, target);
     let node = target % 500;
-    let namespace = ["default", "kube-system", "monitoring", "ingress-nginx", "payments", "checkout", "search", "catalog-service"][target % 8];
-    let pod = format!("app-{:04}-{generation:02x}{:08x}-{:05x}", target % 700, target.wrapping_mul(2_654_435_761) & 0xffff_ffff, target * 7 + 11);
+    let namespace =
+        ["default", "kube-system", "monitoring", "ingress-nginx", "payments", "checkout", "search", "catalog-service"][target % 8];
+    let pod =
+        format!("app-{:04}-{generation:02x}{:08x}-{:05x}", target % 700, target.wrapping_mul(2_654_435_761) & 0xffff_ffff, target * 7 + 11);
     let mut pairs: Vec<(&str, String)> = vec![
         ("__name__", name),
         ("cluster", "production-eu-west-1".to_owned()),

@@ -31,7 +31,9 @@ impl Walker {
         let seconds = SCRAPE_SECONDS as f64;
         match self.motion {
             Motion::Counter(rate) => self.value += (self.uniform() * 2.0 * rate * seconds).round(),
-            Motion::Hundredths(rate) => self.value = (self.value * 100.0 + (self.uniform() * 200.0 * rate * seconds).round()).round() / 100.0,
+            Motion::Hundredths(rate) => {
+                self.value = (self.value * 100.0 + (self.uniform() * 200.0 * rate * seconds).round()).round() / 100.0;
+            }
             Motion::Walk => self.value = (self.value + (self.uniform() - 0.5) * 8_192.0 * 64.0).round().max(0.0),
             Motion::Gauge => {
                 if self.uniform() < 0.3 {

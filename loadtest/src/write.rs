@@ -129,7 +129,16 @@ pub(crate) async fn write(server: &Server, args: &LoadArgs) -> anyhow::Result<Wr
         }
     }
     let wall = started.elapsed();
-    Ok(Written { samples: sent.load(Ordering::Relaxed), wall, first_scrape, before, after: server.usage()?, series: series_count, last_t, latencies })
+    Ok(Written {
+        samples: sent.load(Ordering::Relaxed),
+        wall,
+        first_scrape,
+        before,
+        after: server.usage()?,
+        series: series_count,
+        last_t,
+        latencies,
+    })
 }
 
 #[allow(clippy::too_many_arguments, reason = "one connection of one load; a struct for it would only be taken apart again")]
@@ -183,7 +192,10 @@ fn report(server: &Server, args: &LoadArgs, w: &Written) {
     if steady_samples > 0.0 && steady_cpu > 0.0 {
         println!("  steady samples per server CPU second   {:>12.0}", steady_samples / steady_cpu);
     }
-    println!("  CPU per new series (first scrape)      {:>12.1} us", (w.first_scrape.cpu_seconds - w.before.cpu_seconds) * 1e6 / w.series as f64);
+    println!(
+        "  CPU per new series (first scrape)      {:>12.1} us",
+        (w.first_scrape.cpu_seconds - w.before.cpu_seconds) * 1e6 / w.series as f64
+    );
     println!("  RSS growth per series                  {:>12.0} B", per_series(w.after.rss_bytes.saturating_sub(w.before.rss_bytes)));
     println!("  peak RSS per series                    {:>12.0} B", per_series(w.after.peak_rss_bytes));
     if let Some(bytes) = server.disk_bytes() {

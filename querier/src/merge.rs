@@ -78,7 +78,7 @@ impl Merge {
 
 /// Orders chunks by time and drops those that replicas hold alike, which is nearly all of them.
 fn tidy(chunks: &mut Vec<Chunk>) {
-    chunks.sort_by(|a, b| (a.min_t, a.max_t, a.encoding as u8, a.data.len()).cmp(&(b.min_t, b.max_t, b.encoding as u8, b.data.len())));
+    chunks.sort_by_key(|c| (c.min_t, c.max_t, c.encoding as u8, c.data.len()));
     chunks.dedup_by(|b, a| a.min_t == b.min_t && a.max_t == b.max_t && a.encoding == b.encoding && a.data == b.data);
 }
 

@@ -53,8 +53,7 @@ impl Querier {
             straggler_wait: config.straggler_wait(),
             metrics: metrics.clone(),
         };
-        let runner =
-            Runner::new(config.clone(), ingesters.clone(), deps.limits, Arc::clone(&deps.clock), deps.tasks, metrics.clone());
+        let runner = Runner::new(config.clone(), ingesters.clone(), deps.limits, Arc::clone(&deps.clock), deps.tasks, metrics.clone());
         Self { runner, ingesters, config, clock: deps.clock, metrics }
     }
 

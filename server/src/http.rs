@@ -68,12 +68,7 @@ pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: 
         .layer(CatchPanicLayer::custom(panicked))
 }
 
-fn not_yet_encoded(
-    _status: StatusCode,
-    _version: Version,
-    headers: &HeaderMap,
-    _extensions: &Extensions,
-) -> bool {
+fn not_yet_encoded(_status: StatusCode, _version: Version, headers: &HeaderMap, _extensions: &Extensions) -> bool {
     !headers.contains_key(header::CONTENT_ENCODING)
 }
 

@@ -30,7 +30,8 @@ impl Client {
     /// A client; `base` without a slash at its end.
     #[must_use]
     pub fn new(base: &str) -> Self {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client without TLS has nothing to fail on");
+        let http =
+            reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client without TLS has nothing to fail on");
         Self { base: base.to_owned(), http }
     }
 

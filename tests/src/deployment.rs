@@ -28,7 +28,8 @@ impl Node {
     pub fn new(name: &str, dir: &Path, args: &[&str]) -> anyhow::Result<Self> {
         let dir = dir.join(name);
         let (http, grpc) = (format!("127.0.0.1:{}", free_port()?), format!("127.0.0.1:{}", free_port()?));
-        let mut all: Vec<String> = ["run", "--http-listen", &http, "--grpc-listen", &grpc, "--instance-id", name].map(str::to_owned).to_vec();
+        let mut all: Vec<String> =
+            ["run", "--http-listen", &http, "--grpc-listen", &grpc, "--instance-id", name].map(str::to_owned).to_vec();
         all.extend(["--data-dir".to_owned(), dir.join("data").display().to_string()]);
         all.extend(args.iter().map(|a| (*a).to_owned()));
         Ok(Self { name: name.to_owned(), args: all, dir, http, grpc, process: None })

@@ -45,8 +45,7 @@ impl Writer {
             while !stopped.load(Ordering::Relaxed) {
                 let t = now_ms().max(last_t + 1);
                 last_t = t;
-                let batch: Vec<PushSample> =
-                    (0..series).map(|n| PushSample { labels: labels(&run, n), t, v: value(n, t) }).collect();
+                let batch: Vec<PushSample> = (0..series).map(|n| PushSample { labels: labels(&run, n), t, v: value(n, t) }).collect();
                 let target = match client.push(&batch).await {
                     Ok((200..=299, _)) => &mut ledger.acked,
                     Ok((status, body)) => {

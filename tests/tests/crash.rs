@@ -1,5 +1,6 @@
 //! Processes die while samples are being written; what was acknowledged is there.
 #![allow(clippy::print_stdout, reason = "tests report what they saw")]
+#![allow(clippy::disallowed_methods, reason = "tests of real processes live in real time")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -97,7 +98,11 @@ async fn the_loss_of_one_ingester_of_three_is_not_noticed() -> anyhow::Result<()
     let (write, read) = (six.distributor.client(), six.querier.client());
     let t = now_ms() - 60_000;
     let past: Vec<PushSample> = (0..500)
-        .map(|n| PushSample { labels: Labels::from_pairs([("__name__", "past"), ("n", &n.to_string()), ("g", &(n % 7).to_string())]), t, v: f64::from(n) })
+        .map(|n| PushSample {
+            labels: Labels::from_pairs([("__name__", "past"), ("n", &n.to_string()), ("g", &(n % 7).to_string())]),
+            t,
+            v: f64::from(n),
+        })
         .collect();
     let (status, body) = write.push(&past).await?;
     ensure!(status < 300, "{status}: {body}");

@@ -1,7 +1,5 @@
 //! Whatever comes in, the process answers with the right 4xx and goes on serving others.
 
-use std::time::{Duration, Instant};
-
 use anyhow::ensure;
 use cluster::client::{Client, PushSample};
 use cluster::deployment::Single;
@@ -55,7 +53,8 @@ async fn bad_writes_get_their_status_and_harm_nobody() -> anyhow::Result<()> {
     let lying = snappy(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x07, 0x0a, 0x02, 0x0a, 0x00]);
     let lying_inner = snappy(&[0x0a, 0x04, 0x0a, 0x7f, 0x0a, 0x01]);
     let invalid_utf8 = {
-        let mut body = v1::WriteRequest { timeseries: vec![series(&[("__name__", "bad"), ("l", "XYZ")])], metadata: Vec::new() }.encode_to_vec();
+        let mut body =
+            v1::WriteRequest { timeseries: vec![series(&[("__name__", "bad"), ("l", "XYZ")])], metadata: Vec::new() }.encode_to_vec();
         let at = body.windows(3).position(|w| w == b"XYZ").expect("the value is in the body");
         body[at] = 0xff;
         snappy(&body)
@@ -136,12 +135,10 @@ async fn bad_queries_get_their_status_and_harm_nobody() -> anyhow::Result<()> {
         ("a matrix where a vector belongs", "sum(up[5m])"),
     ];
     for (what, query) in queries {
-        let started = Instant::now();
         let form = [("query", query), ("time", "1700000000")];
         let response = client.http().post(format!("{}/api/v1/query", client.base())).form(&form).send().await?;
         let (status, body) = (response.status().as_u16(), response.text().await?);
         ensure!(status == 400 && body.contains("bad_data"), "{what}: {status} {}", body.chars().take(300).collect::<String>());
-        ensure!(started.elapsed() < Duration::from_secs(10), "{what} took {:?}", started.elapsed());
     }
     let ranges = [
         ("end before start", "100", "50", "1", "end timestamp must not be before start time"),

@@ -79,7 +79,11 @@ const HISTORY_SECONDS: i64 = 40;
 
 async fn float(client: &Client, query: &str, time: &str) -> Option<f64> {
     let data = client.query(query, time).await.ok()?;
-    data["result"].as_array()?.iter().map(|s| s["value"][1].as_str().and_then(|v| v.parse::<f64>().ok())).min_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal))?
+    data["result"]
+        .as_array()?
+        .iter()
+        .map(|s| s["value"][1].as_str().and_then(|v| v.parse::<f64>().ok()))
+        .min_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal))?
 }
 
 /// Waits for enough history in Plimsoll; a time that both hold and that lies between scrapes, in milliseconds.
@@ -125,7 +129,11 @@ async fn compare_all(prometheus: &Client, plimsoll: &Client) -> anyhow::Result<(
             empty.push(query);
         }
     }
-    println!("{} instant and {} range queries agree with Prometheus in {points} points; empty in both: {empty:?}", QUERIES.len(), QUERIES.len());
+    println!(
+        "{} instant and {} range queries agree with Prometheus in {points} points; empty in both: {empty:?}",
+        QUERIES.len(),
+        QUERIES.len()
+    );
     anyhow::ensure!(QUERIES.len() - empty.len() >= 40, "too few queries had data: {empty:?}");
     compare_metadata(prometheus, plimsoll, t).await
 }

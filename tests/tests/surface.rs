@@ -18,7 +18,14 @@ async fn operating_pages() -> anyhow::Result<()> {
     }
     let (status, metrics) = client.get("/metrics").await?;
     ensure!(status == 200);
-    for family in ["plimsoll_distributor_", "plimsoll_ingester_", "plimsoll_querier_", "plimsoll_coordinator_", "plimsoll_http_", "process_resident_memory_bytes"] {
+    for family in [
+        "plimsoll_distributor_",
+        "plimsoll_ingester_",
+        "plimsoll_querier_",
+        "plimsoll_coordinator_",
+        "plimsoll_http_",
+        "process_resident_memory_bytes",
+    ] {
         ensure!(metrics.contains(family), "no {family} in /metrics");
     }
     let ring: Value = serde_json::from_str(&client.get("/ring").await?.1)?;
@@ -94,7 +101,8 @@ async fn remote_write_2_reports_what_it_wrote() -> anyhow::Result<()> {
     let single = Single::start(&[]).await?;
     let client = single.node.client();
     let now = now_ms();
-    let symbols = ["", "__name__", "rw2_seconds", "job", "x", "trace_id", "abc", "seconds", "A help.", "rw2_histogram"].map(str::to_owned).to_vec();
+    let symbols =
+        ["", "__name__", "rw2_seconds", "job", "x", "trace_id", "abc", "seconds", "A help.", "rw2_histogram"].map(str::to_owned).to_vec();
     let histogram = v2::Histogram {
         count: Some(v2::histogram::Count::CountInt(3)),
         sum: 4.5,
@@ -111,7 +119,10 @@ async fn remote_write_2_reports_what_it_wrote() -> anyhow::Result<()> {
         timeseries: vec![
             v2::TimeSeries {
                 labels_refs: vec![1, 2, 3, 4],
-                samples: vec![v2::Sample { value: 1.0, timestamp: now - 1, start_timestamp: 0 }, v2::Sample { value: 2.0, timestamp: now, start_timestamp: 0 }],
+                samples: vec![
+                    v2::Sample { value: 1.0, timestamp: now - 1, start_timestamp: 0 },
+                    v2::Sample { value: 2.0, timestamp: now, start_timestamp: 0 },
+                ],
                 exemplars: vec![v2::Exemplar { labels_refs: vec![5, 6], value: 2.0, timestamp: now }],
                 metadata: Some(v2::Metadata { r#type: 2, help_ref: 8, unit_ref: 7 }),
                 ..v2::TimeSeries::default()
@@ -138,7 +149,10 @@ async fn remote_write_2_reports_what_it_wrote() -> anyhow::Result<()> {
     let floats = client.query("rw2_seconds[1m]", &time).await?;
     ensure!(floats["result"][0]["values"].as_array().is_some_and(|v| v.len() == 2), "{floats}");
     let histograms = client.query("rw2_histogram", &time).await?;
-    ensure!(histograms["result"][0]["histogram"][1]["count"] == "3" && histograms["result"][0]["histogram"][1]["sum"] == "4.5", "{histograms}");
+    ensure!(
+        histograms["result"][0]["histogram"][1]["count"] == "3" && histograms["result"][0]["histogram"][1]["sum"] == "4.5",
+        "{histograms}"
+    );
     let metadata = client.api("metadata", &[("metric", "rw2_seconds")]).await?;
     ensure!(metadata["rw2_seconds"][0] == serde_json::json!({"type": "gauge", "help": "A help.", "unit": "seconds"}), "{metadata}");
     let end = (now / 1_000 + 1).to_string();
@@ -172,7 +186,8 @@ async fn what_grafana_asks_first() -> anyhow::Result<()> {
     let (_, body) = client.get("/prometheus/api/v1/label/__name__/values?limit=2").await?;
     ensure!(body.contains("results truncated due to limit") && body.contains("\"m1\"") && !body.contains("\"m2\""), "{body}");
     // Compression when asked for: the client asks, and undoes it.
-    let many: String = (0..200).map(|i| format!("label_replace(vector({i}),\"n\",\"{i}\",\"\",\"\")")).collect::<Vec<_>>()[..90].join(" or ");
+    let many: String =
+        (0..200).map(|i| format!("label_replace(vector({i}),\"n\",\"{i}\",\"\",\"\")")).collect::<Vec<_>>()[..90].join(" or ");
     let response = client.http().post(&url).header("Accept-Encoding", "gzip").form(&[("query", many.as_str())]).send().await?;
     ensure!(response.status() == 200, "{}", response.text().await?);
     Ok(())

@@ -85,7 +85,9 @@ mod tests {
 
     #[test]
     fn timestamps_as_prometheus_writes_them() {
-        for (ms, want) in [(0, "0"), (1_000, "1"), (1_435_781_451_781, "1435781451.781"), (1_005, "1.005"), (-1_500, "-1.500"), (100, "0.100")] {
+        for (ms, want) in
+            [(0, "0"), (1_000, "1"), (1_435_781_451_781, "1435781451.781"), (1_005, "1.005"), (-1_500, "-1.500"), (100, "0.100")]
+        {
             let mut out = Vec::new();
             timestamp(&mut out, ms);
             assert_eq!(String::from_utf8(out).unwrap(), want);

@@ -64,9 +64,12 @@ fn buckets(h: &FloatHistogram) -> Vec<Bucket> {
     if h.zero_count != 0.0 {
         all.push(Bucket { rule: 3, lower: -h.zero_threshold, upper: h.zero_threshold, count: h.zero_count });
     }
-    all.extend(
-        indexed(&h.positive_spans, &h.positive_buckets).map(|(i, count)| Bucket { rule: 0, lower: bound(i - 1), upper: bound(i), count }),
-    );
+    all.extend(indexed(&h.positive_spans, &h.positive_buckets).map(|(i, count)| Bucket {
+        rule: 0,
+        lower: bound(i - 1),
+        upper: bound(i),
+        count,
+    }));
     all
 }
 

@@ -164,9 +164,7 @@ fn string(out: &mut Vec<u8>, text: &str) {
 fn estimate(value: &QueryValue) -> usize {
     match value {
         QueryValue::Vector(series) => 256 + series.iter().map(|s| 64 + s.labels.as_bytes().len() * 2).sum::<usize>(),
-        QueryValue::Matrix(series) => {
-            256 + series.iter().map(|s| 64 + s.labels.as_bytes().len() * 2 + s.points.len() * 32).sum::<usize>()
-        }
+        QueryValue::Matrix(series) => 256 + series.iter().map(|s| 64 + s.labels.as_bytes().len() * 2 + s.points.len() * 32).sum::<usize>(),
         QueryValue::Scalar { .. } | QueryValue::String { .. } => 256,
     }
 }

@@ -29,12 +29,7 @@ pub(super) async fn labels(State(querier): Querying, Extension(tenant): Tenant, 
     }
 }
 
-pub(super) async fn label_values(
-    State(querier): Querying,
-    Extension(tenant): Tenant,
-    Path(name): Name,
-    request: Request,
-) -> Response {
+pub(super) async fn label_values(State(querier): Querying, Extension(tenant): Tenant, Path(name): Name, request: Request) -> Response {
     match Call::read(querier, tenant, request).await {
         Ok(call) => finish(&call, "label_values", run_label_values(&call, &name).await),
         Err(error) => error.response(),
@@ -146,11 +141,8 @@ async fn run_metadata(call: &Call) -> Result<Vec<u8>, ApiError> {
         .into_iter()
         .take(shown)
         .map(|(name, entries)| {
-            let entries: Vec<Value> = entries
-                .iter()
-                .take(shown_each)
-                .map(|m| json!({"type": m.metric_type.as_str(), "help": m.help, "unit": m.unit}))
-                .collect();
+            let entries: Vec<Value> =
+                entries.iter().take(shown_each).map(|m| json!({"type": m.metric_type.as_str(), "help": m.help, "unit": m.unit})).collect();
             (name, Value::from(entries))
         })
         .collect();

@@ -39,9 +39,7 @@ async fn run_instant(call: &Call) -> Result<Vec<u8>, ApiError> {
 
 async fn run_range(call: &Call) -> Result<Vec<u8>, ApiError> {
     let limit = call.params.limit("limit")?;
-    let time = |name: &str| {
-        parse_time(call.params.get(name).unwrap_or_default()).map_err(|e| ApiError::parameter(name, &e))
-    };
+    let time = |name: &str| parse_time(call.params.get(name).unwrap_or_default()).map_err(|e| ApiError::parameter(name, &e));
     let start = time("start")?;
     let end = time("end")?;
     if end < start {

@@ -41,15 +41,8 @@ fn number(text: &str) -> Option<f64> {
 
 /// `[Ny][Nw][Nd][Nh][Nm][Ns][Nms]`, each at most once, in this order.
 fn prometheus_duration(text: &str) -> Option<i64> {
-    const UNITS: [(&str, i64); 7] = [
-        ("y", 365 * 86_400_000),
-        ("w", 7 * 86_400_000),
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1_000),
-        ("ms", 1),
-    ];
+    const UNITS: [(&str, i64); 7] =
+        [("y", 365 * 86_400_000), ("w", 7 * 86_400_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
     let mut rest = text;
     let mut total = 0_i64;
     let mut units = UNITS.iter();
@@ -142,7 +135,9 @@ mod tests {
         ] {
             assert_eq!(parse_time(text), Ok(want), "{text}");
         }
-        for text in ["", "abc", "2015-07-01", "2015-13-01T00:00:00Z", "2023-02-29T00:00:00Z", "1e300", "NaN", "Inf", "2015-07-01T20:10:51", "0x10"] {
+        for text in
+            ["", "abc", "2015-07-01", "2015-13-01T00:00:00Z", "2023-02-29T00:00:00Z", "1e300", "NaN", "Inf", "2015-07-01T20:10:51", "0x10"]
+        {
             assert_eq!(parse_time(text), Err(format!("cannot parse \"{text}\" to a valid timestamp")), "{text}");
         }
     }

@@ -31,11 +31,7 @@ pub enum ConfigError {
 }
 
 /// Reads the settings: defaults, then `file`, then the environment (`lookup` gives a variable), then `flags` (path and value).
-pub fn load(
-    file: Option<&Path>,
-    lookup: impl Fn(&str) -> Option<String>,
-    flags: &[(&str, String)],
-) -> Result<Config, ConfigError> {
+pub fn load(file: Option<&Path>, lookup: impl Fn(&str) -> Option<String>, flags: &[(&str, String)]) -> Result<Config, ConfigError> {
     let content = |origin: &str, source| ConfigError::Content { origin: origin.to_owned(), source };
     let defaults = serde_yaml_ng::to_value(Config::default()).map_err(|e| content("defaults", e))?;
     let mut merged = Value::Mapping(Mapping::new());
@@ -61,8 +57,7 @@ pub fn load(
     for (name, text) in flags {
         let path: Vec<String> = name.split('.').map(str::to_owned).collect();
         set(&mut merged, &path, scalar(&defaults, &path, text));
-        serde_yaml_ng::from_value::<Config>(merged.clone())
-            .map_err(|e| content(&format!("flag --{}", name.replace('_', "-")), e))?;
+        serde_yaml_ng::from_value::<Config>(merged.clone()).map_err(|e| content(&format!("flag --{}", name.replace('_', "-")), e))?;
     }
     let config: Config = serde_yaml_ng::from_value(merged).map_err(|e| content("configuration", e))?;
     config.validate().map_err(ConfigError::Invalid)?;
@@ -113,7 +108,7 @@ mod tests {
     #[test]
     fn flag_over_environment_over_file_over_default() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        write!(file, "zone: file\nquerier: {{timeout_seconds: 7, lookback_seconds: 60}}\n").unwrap();
+        writeln!(file, "zone: file\nquerier: {{timeout_seconds: 7, lookback_seconds: 60}}").unwrap();
         let env = |name: &str| match name {
             "PLIMSOLL_ZONE" => Some("1".to_owned()),
             "PLIMSOLL_QUERIER_TIMEOUT_SECONDS" => Some("8".to_owned()),
@@ -147,7 +142,9 @@ mod tests {
         let mut documented: Vec<String> = page
             .lines()
             .filter(|line| line.starts_with("| `"))
-            .map(|line| format!("{}|", line.splitn(4, '|').take(3).map(|part| format!("{part}|")).collect::<String>().trim_end_matches('|')))
+            .map(|line| {
+                format!("{}|", line.splitn(4, '|').take(3).map(|part| format!("{part}|")).collect::<String>().trim_end_matches('|'))
+            })
             .collect();
         documented.sort();
         assert_eq!(documented, settings);
@@ -156,7 +153,7 @@ mod tests {
     #[test]
     fn errors_name_their_origin() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        write!(file, "querier: {{timeout: 7}}\n").unwrap();
+        writeln!(file, "querier: {{timeout: 7}}").unwrap();
         let error = load(Some(file.path()), |_| None, &[]).unwrap_err().to_string();
         assert!(error.contains("unknown field `timeout`") && error.contains(&file.path().display().to_string()), "{error}");
         let env = |name: &str| (name == "PLIMSOLL_REPLICATION_FACTOR").then(|| "many".to_owned());

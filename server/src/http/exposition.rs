@@ -34,7 +34,8 @@ fn to_prometheus_text(openmetrics: &str) -> String {
             continue;
         };
         let mut words = comment.splitn(3, ' ');
-        let (keyword, family, rest) = (words.next().unwrap_or_default(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (keyword, family, rest) =
+            (words.next().unwrap_or_default(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let suffix = if counters.contains(family) { "_total" } else { "" };
         let rest = match (keyword, rest) {
             ("UNIT", _) => continue,

@@ -42,7 +42,9 @@ pub async fn serve(listener: TcpListener, router: Router, tasks: Tasks, mut shut
         };
         // Answers are written whole; waiting to fill a segment only adds latency.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone().map_request(|request: Request<hyper::body::Incoming>| request.map(axum::body::Body::new)));
+        let service = TowerToHyperService::new(
+            router.clone().map_request(|request: Request<hyper::body::Incoming>| request.map(axum::body::Body::new)),
+        );
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let watched = graceful.watch(connection);
         tasks.spawn("http connection", async move {

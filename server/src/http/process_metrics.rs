@@ -12,11 +12,13 @@ pub(super) fn append(out: &mut String) {
     let page = rustix::param::page_size() as f64;
     if let (Some(user), Some(system)) = (number(11), number(12)) {
         let seconds = (user + system) / ticks;
-        let _ = write!(out, "# HELP process_cpu_seconds CPU time of the process.\n# TYPE process_cpu_seconds counter\nprocess_cpu_seconds_total {seconds}\n");
+        let _ = write!(
+            out,
+            "# HELP process_cpu_seconds CPU time of the process.\n# TYPE process_cpu_seconds counter\nprocess_cpu_seconds_total {seconds}\n"
+        );
     }
-    let boot = std::fs::read_to_string("/proc/stat")
-        .ok()
-        .and_then(|s| s.lines().find_map(|l| l.strip_prefix("btime ")?.parse::<f64>().ok()));
+    let boot =
+        std::fs::read_to_string("/proc/stat").ok().and_then(|s| s.lines().find_map(|l| l.strip_prefix("btime ")?.parse::<f64>().ok()));
     let open = std::fs::read_dir("/proc/self/fd").map(|entries| entries.count() as f64).ok();
     let gauges = [
         ("process_resident_memory_bytes", "Resident memory.", number(21).map(|pages| pages * page)),

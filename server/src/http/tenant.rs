@@ -18,7 +18,8 @@ pub(super) async fn require(State(multitenancy): State<bool>, mut request: Reque
         (None, _) => None,
         (Some(_), Some(_)) => return api_error(StatusCode::BAD_REQUEST, "bad_data", "more than one X-Scope-OrgID header"),
         (Some(value), None) => {
-            let tenant = value.to_str().map_err(|_| "not visible ASCII".to_owned()).and_then(|v| TenantId::new(v).map_err(|e| e.to_string()));
+            let tenant =
+                value.to_str().map_err(|_| "not visible ASCII".to_owned()).and_then(|v| TenantId::new(v).map_err(|e| e.to_string()));
             match tenant {
                 Ok(tenant) => Some(tenant),
                 Err(problem) => return api_error(StatusCode::BAD_REQUEST, "bad_data", &format!("invalid X-Scope-OrgID: {problem}")),
