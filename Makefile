@@ -10,7 +10,7 @@ export CARGO_TARGET_DIR ?= $(PLIMSOLL_CACHE)/target
 # RocksDB is compiled once per machine, outside of cargo (ci/rocksdb says why). Expanded when a recipe runs.
 ROCKSDB = export ROCKSDB_STATIC=1; ROCKSDB_LIB_DIR="$$(ci/rocksdb)"; export ROCKSDB_LIB_DIR
 
-.PHONY: help run build test unit lint fmt bench conformance deny
+.PHONY: help run build test unit fmt bench
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -32,6 +32,11 @@ test: ## everything that must hold: format, lints, arrows, dependencies, unit, p
 	@$(ROCKSDB); cargo clippy --release --locked --workspace --all-targets --quiet -- -D warnings
 	@$(ROCKSDB); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
 	@$(ROCKSDB); ci/test
+
+unit: ## some tests: ARGS="-p plimsoll-tsdb" or ARGS="-p plimsoll-tests --test crash"
+	@ci/deps test
+	@$(ROCKSDB); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
+	@$(ROCKSDB); cargo test --release --locked $(ARGS)
 
 bench: ## benchmarks of the hot paths (criterion) and a first load test
 	@ci/deps build

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`process`] (a child that cannot outlive its test), [`deployment`] (Plimsoll as one process or as six), [`peers`] (a real
 //! Prometheus and a real node_exporter), [`client`] (pushing and querying over HTTP), [`ledger`] (a writer that knows what was acknowledged),
-//! [`compare`] (two answers point by point).
+//! [`compare`] (two answers point by point), [`oracle`] (a Prometheus 3 with the same samples, asked the same).
 //!
 //! The tests use the public surface only.
 #![allow(clippy::disallowed_methods, reason = "tests of real processes live in real time")]
@@ -12,5 +12,6 @@ pub mod client;
 pub mod compare;
 pub mod deployment;
 pub mod ledger;
+pub mod oracle;
 pub mod peers;
 pub mod process;

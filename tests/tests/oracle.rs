@@ -1,0 +1,84 @@
+//! The engine and the query API against Prometheus 3.5.3 on the same samples: random expressions from a seed, the label APIs, and bad requests.
+//!
+//! `PLIMSOLL_SEED` replays a seed; `PLIMSOLL_ORACLE_QUERIES` asks more.
+#![allow(clippy::print_stdout, reason = "tests report what they compare")]
+#![allow(clippy::disallowed_methods, reason = "a seed is given in the environment")]
+
+use std::collections::BTreeMap;
+
+use cluster::oracle::question::Question;
+use cluster::oracle::random::Random;
+use cluster::oracle::{Pair, answer, deliberate, programs};
+
+/// The seed of an ordinary run.
+const SEED: u64 = 20_251_123;
+/// Expressions of an ordinary run; some seconds.
+const QUERIES: usize = 4_000;
+/// Questions under way at a time.
+const AT_A_TIME: usize = 4;
+/// Differences printed in full.
+const SHOWN: usize = 400;
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// What came of many questions.
+#[derive(Default)]
+struct Tally {
+    asked: usize,
+    failed_alike: usize,
+    meant: BTreeMap<&'static str, usize>,
+    different: Vec<String>,
+}
+
+impl Tally {
+    fn add(&mut self, question: &Question, ours: &(u16, String), theirs: &(u16, String)) {
+        self.asked += 1;
+        match answer::compare(question, ours, theirs) {
+            Ok(()) => self.failed_alike += usize::from(ours.0 != 200),
+            Err(difference) => match deliberate::reason(question, &ours.1, &theirs.1) {
+                Some(reason) => *self.meant.entry(reason).or_default() += 1,
+                None => self.different.push(format!("{question}\n    {difference:#}")),
+            },
+        }
+    }
+
+    fn report(&self, what: &str) -> anyhow::Result<()> {
+        for text in self.different.iter().take(SHOWN) {
+            println!("{text}");
+        }
+        for (reason, count) in &self.meant {
+            println!("oracle: {count} times meant: {reason}");
+        }
+        println!("oracle: {} {what}, {} differ ({} refused by both)", self.asked, self.different.len(), self.failed_alike);
+        anyhow::ensure!(self.different.is_empty(), "{} of {} {what} are answered differently", self.different.len(), self.asked);
+        Ok(())
+    }
+}
+
+async fn ask_all(pair: &Pair, questions: &[Question]) -> anyhow::Result<Tally> {
+    let mut tally = Tally::default();
+    for batch in questions.chunks(AT_A_TIME) {
+        let asked = batch.iter().map(|question| {
+            let (question, ours, theirs) = (question.clone(), pair.ours.clone(), pair.theirs.clone());
+            tokio::spawn(async move { anyhow::Ok((question.ask(&ours).await?, question.ask(&theirs).await?)) })
+        });
+        for (question, answers) in batch.iter().zip(asked.collect::<Vec<_>>()) {
+            let (ours, theirs) = answers.await??;
+            tally.add(question, &ours, &theirs);
+        }
+    }
+    Ok(tally)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_expressions() -> anyhow::Result<()> {
+    let Some(programs) = programs()? else { return Ok(()) };
+    let (seed, count) = (setting("PLIMSOLL_SEED", SEED), setting("PLIMSOLL_ORACLE_QUERIES", QUERIES as u64));
+    let pair = Pair::start(&programs, seed).await?;
+    let mut random = Random::new(seed);
+    let questions: Vec<Question> = (0..count).map(|_| Question::random(&mut random, pair.base)).collect();
+    println!("oracle: seed {seed}");
+    ask_all(&pair, &questions).await?.report("queries")
+}
