@@ -17,7 +17,7 @@ help: ## this list
 
 run: ## build and start everything in one process, data in ./data (ARGS="--http-listen ..." to change)
 	@ci/deps build
-	@$(ROCKSDB); cargo build --release --locked -p plimsoll
+	@$(ROCKSDB); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
 	@exec "$(CARGO_TARGET_DIR)/release/plimsoll" run $(ARGS)
 
 build: ## the binaries, in $CARGO_TARGET_DIR/release
@@ -33,10 +33,10 @@ test: ## everything that must hold: format, lints, arrows, dependencies, unit, p
 	@$(ROCKSDB); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
 	@$(ROCKSDB); ci/test
 
-unit: ## some tests: ARGS="-p plimsoll-tsdb" or ARGS="-p plimsoll-tests --test crash"
+unit: ## some tests: ARGS="--test crash", or ARGS="--lib wal::" for unit tests by name
 	@ci/deps test
 	@$(ROCKSDB); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
-	@$(ROCKSDB); cargo test --release --locked $(ARGS)
+	@$(ROCKSDB); cargo test --release --locked --workspace $(ARGS)
 
 bench: ## benchmarks of the hot paths (criterion) and a first load test
 	@ci/deps build

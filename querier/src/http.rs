@@ -136,9 +136,19 @@ impl From<RpcError> for ApiError {
     }
 }
 
-/// A finished handler: the metric is counted and the result turned into a response.
-fn finish(call: &Call, kind: &'static str, result: Result<Vec<u8>, ApiError>) -> Response {
-    match result {
+/// What all handlers do: read the call, run it, count it, and turn the result into a response.
+async fn handle(
+    querier: Querier,
+    tenant: TenantId,
+    request: Request,
+    kind: &'static str,
+    run: impl AsyncFnOnce(&Call) -> Result<Vec<u8>, ApiError>,
+) -> Response {
+    let call = match Call::read(querier, tenant, request).await {
+        Ok(call) => call,
+        Err(error) => return error.response(),
+    };
+    match run(&call).await {
         Ok(body) => {
             call.count(kind, "success");
             respond(StatusCode::OK, body)

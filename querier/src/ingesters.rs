@@ -6,113 +6,100 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use ring::{ClusterSnapshot, InstanceState, Role};
+use parking_lot::Mutex;
+use ring::{ClusterSnapshot, ReadQuorum, Ring, Role, Verdict};
 use rpc::{CallContext, IngesterClient, IngesterPool, RpcError, RpcErrorKind, SelectBatch, SelectStream, StreamSelectRequest};
 use tokio::sync::{mpsc, watch};
 
 use crate::merge::Merge;
 use crate::metrics::Metrics;
 
+/// What a stream gives next; `None` at its end.
+type Item = Option<Result<SelectBatch, RpcError>>;
+
 /// All ingesters of the cluster, as the last snapshot shows them.
 #[derive(Clone)]
 pub struct Ingesters {
-    /// The cluster.
-    pub snapshot: watch::Receiver<Arc<ClusterSnapshot>>,
-    /// Clients.
-    pub pool: Arc<dyn IngesterPool>,
-    /// Copies of each series.
-    pub replication_factor: usize,
-    /// How long stragglers are waited for once the answer is complete without them.
-    pub straggler_wait: Duration,
-    /// Where missed ingesters are counted.
-    pub metrics: Metrics,
-}
-
-/// One member to ask.
-struct Member {
-    client: Arc<dyn IngesterClient>,
-    /// Its lease ran out: it is asked, but nobody waits for it.
-    expected: bool,
-    name: String,
+    snapshot: watch::Receiver<Arc<ClusterSnapshot>>,
+    /// Made anew when the snapshot changes; held for that and for a clone of some pointers.
+    ring: Arc<Mutex<Ring>>,
+    pool: Arc<dyn IngesterPool>,
+    straggler_wait: Duration,
+    metrics: Metrics,
 }
 
 impl Ingesters {
-    /// A sample is acknowledged by `RF/2 + 1` of its replicas, so any `RF/2` ingesters may be missing.
-    fn tolerated(&self) -> usize {
-        self.replication_factor / 2
+    /// `straggler_wait` is how long the others are waited for once the answer is complete without them.
+    #[must_use]
+    pub fn new(
+        snapshot: watch::Receiver<Arc<ClusterSnapshot>>,
+        pool: Arc<dyn IngesterPool>,
+        replication_factor: usize,
+        straggler_wait: Duration,
+        metrics: Metrics,
+    ) -> Self {
+        let ring = Ring::of_role(&snapshot.borrow(), Role::Ingester, replication_factor);
+        Self { snapshot, ring: Arc::new(Mutex::new(ring)), pool, straggler_wait, metrics }
     }
 
-    fn members(&self) -> Result<Vec<Member>, RpcError> {
+    fn ring(&self) -> Result<Ring, RpcError> {
         let snapshot = Arc::clone(&self.snapshot.borrow());
-        let members: Vec<Member> = snapshot
-            .of_role(Role::Ingester)
-            .map(|instance| Member {
-                client: self.pool.client(instance),
-                expected: instance.state != InstanceState::Unhealthy,
-                name: instance.id.to_string(),
-            })
-            .collect();
-        if members.is_empty() {
+        let mut ring = self.ring.lock();
+        if ring.version() < snapshot.version {
+            *ring = ring.updated(&snapshot, Role::Ingester);
+        }
+        if ring.instances().is_empty() {
             return Err(RpcError::unavailable("no ingester is registered in the cluster yet"));
         }
-        Ok(members)
+        Ok(ring.clone())
     }
 
-    /// Asks every ingester the same and returns the answers of all but the tolerated number; with more failures, the first one.
+    /// Asks every ingester the same and returns the answers of as many as a complete result needs, or more; else the last failure.
     pub async fn ask<T, F, Fut>(&self, ask: F) -> Result<Vec<T>, RpcError>
     where
         F: Fn(Arc<dyn IngesterClient>) -> Fut,
         Fut: Future<Output = Result<T, RpcError>> + Send,
         T: Send,
     {
-        let members = self.members()?;
-        let answers = self.gather(&members, ask).await?;
+        let answers = self.gather(&self.ring()?, ask).await?;
         Ok(answers.into_iter().map(|(_, answer)| answer).collect())
     }
 
-    /// The answers with the index of the member that gave them.
-    async fn gather<T, F, Fut>(&self, members: &[Member], ask: F) -> Result<Vec<(usize, T)>, RpcError>
+    /// The answers with the index of the instance that gave them.
+    async fn gather<T, F, Fut>(&self, ring: &Ring, ask: F) -> Result<Vec<(u32, T)>, RpcError>
     where
         F: Fn(Arc<dyn IngesterClient>) -> Fut,
         Fut: Future<Output = Result<T, RpcError>> + Send,
         T: Send,
     {
-        let mut pending: FuturesUnordered<_> = members
+        let asked = ReadQuorum::first_choice(ring);
+        let mut tally = Tally::without(ring, &asked);
+        let mut pending: FuturesUnordered<_> = asked
             .iter()
-            .enumerate()
-            .map(|(i, member)| {
-                let call = ask(Arc::clone(&member.client));
-                async move { (i, call.await) }
+            .filter_map(|index| Some((*index, ring.instances().get(*index as usize)?)))
+            .map(|(index, instance)| {
+                let call = ask(self.pool.client(instance));
+                async move { (index, call.await) }
             })
             .collect();
-        let mut failures = Failures::new(self.tolerated());
-        let mut answers = Vec::with_capacity(members.len());
+        let mut answers = Vec::with_capacity(asked.len());
         loop {
-            let complete_without = members.len() - answers.len() <= self.tolerated();
-            let next = if complete_without {
-                // Those whose lease ran out are not worth a wait.
-                let late = pending.len();
-                let gone = members.iter().filter(|m| !m.expected).count();
-                let wait = if late <= gone { Duration::ZERO } else { self.straggler_wait };
-                match tokio::time::timeout(wait, pending.next()).await {
-                    Ok(next) => next,
-                    Err(_) => {
-                        self.metrics.ingesters_missed.inc_by(late as u64);
-                        break;
-                    }
-                }
+            let next = if tally.quorum.verdict() == Verdict::Reached {
+                // Complete; what comes soon makes replicas that are behind count as well.
+                tokio::time::timeout(self.straggler_wait, pending.next()).await.unwrap_or(None)
             } else {
                 pending.next().await
             };
             match next {
-                Some((i, Ok(answer))) => answers.push((i, answer)),
-                Some((i, Err(error))) => {
-                    self.metrics.ingesters_missed.inc();
-                    failures.add(members.get(i).map_or("?", |m| m.name.as_str()), error)?;
+                Some((index, Ok(answer))) => {
+                    tally.quorum.succeeded(index);
+                    answers.push((index, answer));
                 }
+                Some((index, Err(error))) => tally.failed(index, error)?,
                 None => break,
             }
         }
+        self.metrics.ingesters_missed.inc_by((ring.instances().len() - answers.len()) as u64);
         Ok(answers)
     }
 
@@ -130,33 +117,38 @@ impl Ingesters {
         mut request: StreamSelectRequest,
         out: &mpsc::Sender<Result<SelectBatch, RpcError>>,
     ) -> Result<(), RpcError> {
-        let members = self.members()?;
-        request.sorted = members.len() > 1;
+        let ring = self.ring()?;
+        request.sorted = ring.instances().len() > 1;
         let started = self
-            .gather(&members, |client| {
+            .gather(&ring, |client| {
                 let (ctx, request) = (ctx.clone(), request.clone());
                 async move { client.select(&ctx, request).await }
             })
             .await?;
-        let missing = members.len() - started.len();
-        let mut failures = Failures { left: self.tolerated().saturating_sub(missing) };
-        let mut streams: Vec<Option<SelectStream>> = Vec::with_capacity(started.len());
-        let mut names = Vec::with_capacity(started.len());
-        for (i, stream) in started {
-            streams.push(Some(stream));
-            names.push(members.get(i).map_or("?", |m| m.name.as_str()));
-        }
+        let (indices, streams): (Vec<u32>, Vec<SelectStream>) = started.into_iter().unzip();
+        // A stream counts as an answer when it has ended well, not when it has begun.
+        let mut tally = Tally::without(&ring, &indices);
+        let mut streams: Vec<Option<SelectStream>> = streams.into_iter().map(Some).collect();
         let mut merge = Merge::new(streams.len());
         while !merge.is_done() {
-            for (source, item) in self.read_wanted(&merge, &mut streams, failures.left).await {
+            for (source, item) in self.read_wanted(&merge, &mut streams, &indices, &tally).await {
+                let index = indices.get(source).copied().unwrap_or(u32::MAX);
                 match item {
-                    Some(Ok(batch)) => merge.feed(source, batch),
+                    Some(Ok(batch)) => {
+                        merge.feed(source, batch);
+                        continue;
+                    }
                     Some(Err(error)) => {
                         self.metrics.ingesters_missed.inc();
-                        failures.add(names.get(source).copied().unwrap_or("?"), error)?;
-                        end(&mut merge, &mut streams, source);
+                        tally.failed(index, error)?;
                     }
-                    None => end(&mut merge, &mut streams, source),
+                    None => {
+                        tally.quorum.succeeded(index);
+                    }
+                }
+                merge.end(source);
+                if let Some(stream) = streams.get_mut(source) {
+                    *stream = None;
                 }
             }
             let ready = merge.drain();
@@ -167,78 +159,84 @@ impl Ingesters {
         Ok(())
     }
 
-    /// The next item of every stream that the merge waits for. A stream that stalls while others could go on without it is given up.
+    /// The next item of every stream that the merge waits for. Streams that stall while the answer is complete without them are given up.
     async fn read_wanted(
         &self,
         merge: &Merge,
         streams: &mut [Option<SelectStream>],
-        may_fail: usize,
-    ) -> Vec<(usize, Option<Result<SelectBatch, RpcError>>)> {
-        let wanted: Vec<usize> = merge.wants().collect();
+        indices: &[u32],
+        tally: &Tally<'_>,
+    ) -> Vec<(usize, Item)> {
+        let mut waiting: Vec<usize> = merge.wants().collect();
         let mut reads: FuturesUnordered<_> = streams
             .iter_mut()
             .enumerate()
-            .filter(|(i, _)| wanted.contains(i))
-            .map(|(i, stream)| async move {
-                match stream {
-                    Some(stream) => (i, stream.next().await),
-                    None => (i, None),
-                }
+            .filter(|(source, _)| waiting.contains(source))
+            .map(|(source, stream)| async move {
+                let item = match stream {
+                    Some(stream) => stream.next().await,
+                    None => None,
+                };
+                (source, item)
             })
             .collect();
-        let mut items = Vec::with_capacity(wanted.len());
-        loop {
-            let next = if !items.is_empty() && reads.len() <= may_fail {
-                match tokio::time::timeout(self.straggler_wait, reads.next()).await {
-                    Ok(next) => next,
-                    Err(_) => break,
-                }
+        let mut items = Vec::with_capacity(waiting.len());
+        while !waiting.is_empty() {
+            let stalled = waiting.iter().filter_map(|source| indices.get(*source).copied());
+            let next = if tally.can_do_without(stalled) {
+                tokio::time::timeout(self.straggler_wait, reads.next()).await.unwrap_or(None)
             } else {
                 reads.next().await
             };
-            match next {
-                Some(item) => items.push(item),
-                None => break,
-            }
+            let Some((source, item)) = next else { break };
+            waiting.retain(|other| *other != source);
+            items.push((source, item));
         }
-        drop(reads);
-        let stalled = wanted.into_iter().filter(|i| !items.iter().any(|(seen, _)| seen == i)).collect::<Vec<_>>();
-        items.extend(stalled.into_iter().map(|i| (i, Some(Err(RpcError::new(RpcErrorKind::DeadlineExceeded, "the stream stalled"))))));
+        let stalled = || RpcError::new(RpcErrorKind::DeadlineExceeded, "its stream stalled");
+        items.extend(waiting.into_iter().map(|source| (source, Some(Err(stalled())))));
         items
     }
 }
 
-fn end(merge: &mut Merge, streams: &mut [Option<SelectStream>], source: usize) {
-    merge.end(source);
-    if let Some(stream) = streams.get_mut(source) {
-        *stream = None;
-    }
+/// Who has answered, and what the others said.
+struct Tally<'a> {
+    ring: &'a Ring,
+    quorum: ReadQuorum,
 }
 
-/// Counts failures against what a complete answer tolerates.
-struct Failures {
-    left: usize,
-}
-
-impl Failures {
-    fn new(tolerated: usize) -> Self {
-        Self { left: tolerated }
+impl<'a> Tally<'a> {
+    /// All but `asked` count as failed.
+    fn without(ring: &'a Ring, asked: &[u32]) -> Self {
+        let mut quorum = ReadQuorum::new(ring);
+        for index in (0..ring.instances().len() as u32).filter(|index| !asked.contains(index)) {
+            quorum.failed(index);
+        }
+        Self { ring, quorum }
     }
 
-    /// Errors that any ingester would give end the query; others do when there are too many.
-    fn add(&mut self, ingester: &str, error: RpcError) -> Result<(), RpcError> {
+    /// Counts a failure. Errors that any ingester would give end the query; others do when too many are missing.
+    fn failed(&mut self, index: u32, error: RpcError) -> Result<(), RpcError> {
         if !error.is_retriable_elsewhere() {
             return Err(error);
         }
-        tracing::warn!(ingester, %error, "ingester did not answer a query");
-        if self.left == 0 {
-            return Err(RpcError::new(
+        let name = self.ring.instances().get(index as usize).map_or("?", |instance| instance.id.as_str());
+        tracing::warn!(ingester = name, %error, "ingester did not answer a query");
+        match self.quorum.failed(index) {
+            Verdict::Impossible => Err(RpcError::new(
                 error.kind,
-                format!("too many ingesters did not answer for the result to be complete; the last was {ingester}: {error}"),
-            ));
+                format!("too many ingesters did not answer for the result to be complete; the last was {name}: {error}"),
+            )),
+            Verdict::Reached | Verdict::Pending => Ok(()),
         }
-        self.left -= 1;
-        Ok(())
+    }
+
+    /// Whether the answer would be complete if these failed as well.
+    fn can_do_without(&self, instances: impl Iterator<Item = u32>) -> bool {
+        let mut quorum = self.quorum.clone();
+        for index in instances {
+            quorum.failed(index);
+        }
+        quorum.verdict() != Verdict::Impossible
     }
 }
 

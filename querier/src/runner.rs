@@ -69,7 +69,7 @@ impl Runner {
             max_depth: limits.max_query_expression_depth,
             ..ParseOptions::default()
         };
-        parser::parse(query, &options).map_err(|e| QueryError::BadData(format!("invalid parameter \"query\": {e}")))
+        parser::parse(query, &options).map_err(|e| wrong_query(&e.to_string()))
     }
 
     async fn run(&self, ctx: &CallContext, query: &str, when: When, lookback_ms: Option<i64>) -> Result<QueryResult, QueryError> {
@@ -107,6 +107,8 @@ impl Runner {
             Ok(None) => Err(QueryError::Storage("the query engine failed; the server's log says why".to_owned())),
             Err(_) => Err(QueryError::Timeout("expression evaluation")),
         };
+        // What the engine finds wrong before it evaluates is wrong with the expression.
+        let result = result.map_err(|e| if let QueryError::BadData(text) = e { wrong_query(&text) } else { e });
         inner.metrics.duration.observe((inner.clock.monotonic() - started).as_secs_f64());
         if let Ok(result) = &result {
             inner.metrics.samples.inc_by(result.stats.samples_read);
@@ -133,6 +135,10 @@ impl QueryRunner for Runner {
     ) -> Result<QueryResult, QueryError> {
         self.run(ctx, query, When::Range { start: start_ms, end: end_ms, step: step_ms }, lookback_ms).await
     }
+}
+
+fn wrong_query(problem: &str) -> QueryError {
+    QueryError::BadData(format!("invalid parameter \"query\": {problem}"))
 }
 
 fn check_length(limits: &Limits, when: When) -> Result<(), QueryError> {

@@ -37,6 +37,7 @@ pub struct Querier {
     pub(crate) runner: Runner,
     pub(crate) ingesters: Ingesters,
     pub(crate) config: Config,
+    pub(crate) limits: LimitsProvider,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Metrics,
 }
@@ -46,15 +47,10 @@ impl Querier {
     #[must_use]
     pub fn build(config: Config, deps: Deps, registry: &mut Registry) -> Self {
         let metrics = Metrics::register(registry);
-        let ingesters = Ingesters {
-            snapshot: deps.snapshot,
-            pool: deps.ingesters,
-            replication_factor: deps.replication_factor,
-            straggler_wait: config.straggler_wait(),
-            metrics: metrics.clone(),
-        };
-        let runner = Runner::new(config.clone(), ingesters.clone(), deps.limits, Arc::clone(&deps.clock), deps.tasks, metrics.clone());
-        Self { runner, ingesters, config, clock: deps.clock, metrics }
+        let ingesters = Ingesters::new(deps.snapshot, deps.ingesters, deps.replication_factor, config.straggler_wait(), metrics.clone());
+        let runner =
+            Runner::new(config.clone(), ingesters.clone(), deps.limits.clone(), Arc::clone(&deps.clock), deps.tasks, metrics.clone());
+        Self { runner, ingesters, config, limits: deps.limits, clock: deps.clock, metrics }
     }
 
     /// For the ruler.

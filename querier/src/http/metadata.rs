@@ -5,62 +5,80 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::extract::{Extension, Path, Request, State};
 use axum::response::Response;
 use model::{Labels, Metadata};
+use promql::QueryError;
 use promql::parser::{self, Expr, ParseOptions};
 use rpc::{ExemplarSeries, LabelValuesRequest, SeriesRequest};
 use serde_json::{Value, json};
 
 use super::query::cut;
 use super::selectors::{series_request, time_range};
-use super::{ApiError, Call, Name, Querying, Tenant, finish, format, json as write};
+use super::{ApiError, Call, Name, Querying, Tenant, format, handle, json as write};
 
 const TRUNCATED: &str = "results truncated due to limit";
 
 pub(super) async fn series(State(querier): Querying, Extension(tenant): Tenant, request: Request) -> Response {
-    match Call::read(querier, tenant, request).await {
-        Ok(call) => finish(&call, "series", run_series(&call).await),
-        Err(error) => error.response(),
-    }
+    handle(querier, tenant, request, "series", run_series).await
 }
 
 pub(super) async fn labels(State(querier): Querying, Extension(tenant): Tenant, request: Request) -> Response {
-    match Call::read(querier, tenant, request).await {
-        Ok(call) => finish(&call, "labels", run_labels(&call).await),
-        Err(error) => error.response(),
-    }
+    handle(querier, tenant, request, "labels", run_labels).await
 }
 
 pub(super) async fn label_values(State(querier): Querying, Extension(tenant): Tenant, Path(name): Name, request: Request) -> Response {
-    match Call::read(querier, tenant, request).await {
-        Ok(call) => finish(&call, "label_values", run_label_values(&call, &name).await),
-        Err(error) => error.response(),
-    }
+    handle(querier, tenant, request, "label_values", async |call: &Call| run_label_values(call, &name).await).await
 }
 
 pub(super) async fn metadata(State(querier): Querying, Extension(tenant): Tenant, request: Request) -> Response {
-    match Call::read(querier, tenant, request).await {
-        Ok(call) => finish(&call, "metadata", run_metadata(&call).await),
-        Err(error) => error.response(),
-    }
+    handle(querier, tenant, request, "metadata", run_metadata).await
 }
 
 pub(super) async fn exemplars(State(querier): Querying, Extension(tenant): Tenant, request: Request) -> Response {
-    match Call::read(querier, tenant, request).await {
-        Ok(call) => finish(&call, "exemplars", run_exemplars(&call).await),
-        Err(error) => error.response(),
-    }
+    handle(querier, tenant, request, "exemplars", run_exemplars).await
 }
 
-/// One more than the limit is asked for, to see whether something was cut.
-fn ask_for(limit: usize) -> usize {
-    if limit == 0 { 0 } else { limit.saturating_add(1) }
+/// How many results there may be.
+#[derive(Clone, Copy)]
+struct Bound {
+    /// What the caller wants at most; 0 for all.
+    wanted: usize,
+    /// `max_query_series`: what the caller may have at most.
+    allowed: usize,
+}
+
+impl Bound {
+    fn of(call: &Call) -> Result<Self, ApiError> {
+        let allowed = call.querier.limits.of(&call.tenant).max_query_series;
+        Ok(Self { wanted: call.params.limit("limit")?, allowed })
+    }
+
+    /// One more than there may be, to see whether there are more.
+    fn ask_for(self) -> usize {
+        let most = if self.wanted == 0 { self.allowed } else { self.wanted.min(self.allowed) };
+        most.saturating_add(1)
+    }
+
+    /// Cuts to what is wanted, with a warning; more than what is allowed is an error.
+    fn apply<T>(self, items: &mut Vec<T>) -> Result<Vec<String>, ApiError> {
+        if cut(items, self.wanted) {
+            return Ok(vec![TRUNCATED.to_owned()]);
+        }
+        if items.len() > self.allowed {
+            let text = format!(
+                "the result has more than {} entries (limit: max_query_series); narrow match[] or the time range, or give limit",
+                self.allowed
+            );
+            return Err(QueryError::Execution(text).into());
+        }
+        Ok(Vec::new())
+    }
 }
 
 async fn run_series(call: &Call) -> Result<Vec<u8>, ApiError> {
-    let limit = call.params.limit("limit")?;
+    let bound = Bound::of(call)?;
     if call.params.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let request = series_request(call, ask_for(limit))?;
+    let request = series_request(call, bound.ask_for())?;
     let ctx = call.context()?;
     let answers = call
         .querier
@@ -73,13 +91,13 @@ async fn run_series(call: &Call) -> Result<Vec<u8>, ApiError> {
     let mut sets: Vec<Labels> = answers.into_iter().flatten().collect();
     sets.sort_unstable();
     sets.dedup();
-    let warnings = if cut(&mut sets, limit) { vec![TRUNCATED.to_owned()] } else { Vec::new() };
+    let warnings = bound.apply(&mut sets)?;
     Ok(write::label_sets(&sets, &warnings))
 }
 
 async fn run_labels(call: &Call) -> Result<Vec<u8>, ApiError> {
-    let limit = call.params.limit("limit")?;
-    let request = series_request(call, ask_for(limit))?;
+    let bound = Bound::of(call)?;
+    let request = series_request(call, bound.ask_for())?;
     let ctx = call.context()?;
     let answers = call
         .querier
@@ -89,16 +107,16 @@ async fn run_labels(call: &Call) -> Result<Vec<u8>, ApiError> {
             async move { client.label_names(&ctx, request).await }
         })
         .await?;
-    Ok(strings(answers, limit))
+    strings(answers, bound)
 }
 
 async fn run_label_values(call: &Call, name: &str) -> Result<Vec<u8>, ApiError> {
-    let limit = call.params.limit("limit")?;
+    let bound = Bound::of(call)?;
     let name = unescape(name);
     if name.is_empty() {
         return Err(ApiError::bad_data("invalid label name: \"\""));
     }
-    let series: SeriesRequest = series_request(call, ask_for(limit))?;
+    let series: SeriesRequest = series_request(call, bound.ask_for())?;
     let ctx = call.context()?;
     let answers = call
         .querier
@@ -108,14 +126,14 @@ async fn run_label_values(call: &Call, name: &str) -> Result<Vec<u8>, ApiError> 
             async move { client.label_values(&ctx, request).await }
         })
         .await?;
-    Ok(strings(answers, limit))
+    strings(answers, bound)
 }
 
-fn strings(answers: Vec<Vec<String>>, limit: usize) -> Vec<u8> {
+fn strings(answers: Vec<Vec<String>>, bound: Bound) -> Result<Vec<u8>, ApiError> {
     let merged: BTreeSet<String> = answers.into_iter().flatten().collect();
     let mut merged: Vec<String> = merged.into_iter().collect();
-    let warnings = if cut(&mut merged, limit) { vec![TRUNCATED.to_owned()] } else { Vec::new() };
-    write::success(&Value::from(merged), &warnings)
+    let warnings = bound.apply(&mut merged)?;
+    Ok(write::success(&Value::from(merged), &warnings))
 }
 
 async fn run_metadata(call: &Call) -> Result<Vec<u8>, ApiError> {

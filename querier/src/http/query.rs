@@ -6,23 +6,17 @@ use promql::{QueryError, QueryResult, QueryValue};
 use rpc::QueryRunner;
 
 use super::time::{parse_duration, parse_time};
-use super::{ApiError, Call, Querying, Tenant, finish, json};
+use super::{ApiError, Call, Querying, Tenant, handle, json};
 
 /// Points per series of a range query, Prometheus's own limit.
 const MAX_POINTS: i64 = 11_000;
 
 pub(super) async fn instant(State(querier): Querying, Extension(tenant): Tenant, request: Request) -> Response {
-    match Call::read(querier, tenant, request).await {
-        Ok(call) => finish(&call, "instant", run_instant(&call).await),
-        Err(error) => error.response(),
-    }
+    handle(querier, tenant, request, "instant", run_instant).await
 }
 
 pub(super) async fn range(State(querier): Querying, Extension(tenant): Tenant, request: Request) -> Response {
-    match Call::read(querier, tenant, request).await {
-        Ok(call) => finish(&call, "range", run_range(&call).await),
-        Err(error) => error.response(),
-    }
+    handle(querier, tenant, request, "range", run_range).await
 }
 
 async fn run_instant(call: &Call) -> Result<Vec<u8>, ApiError> {

@@ -99,6 +99,11 @@ fn series(n: usize) -> SeriesChunks {
 
 /// `holdings[i]` are the numbers of the series that ingester i holds.
 fn cluster(replication_factor: usize, members: &[(Behaviour, std::ops::Range<usize>)]) -> Ingesters {
+    cluster_in_zones(replication_factor, members, &["z"])
+}
+
+/// Ingester i is in the zone `zones[i % zones.len()]`.
+fn cluster_in_zones(replication_factor: usize, members: &[(Behaviour, std::ops::Range<usize>)], zones: &[&str]) -> Ingesters {
     let mut pool = HashMap::new();
     let mut instances = Vec::new();
     for (i, (behaviour, holds)) in members.iter().enumerate() {
@@ -110,7 +115,7 @@ fn cluster(replication_factor: usize, members: &[(Behaviour, std::ops::Range<usi
             id: InstanceId::new(&id).unwrap(),
             role: Role::Ingester,
             address: "127.0.0.1:1".to_owned(),
-            zone: "z".to_owned(),
+            zone: zones[i % zones.len()].to_owned(),
             state: InstanceState::Active,
             epoch: 1,
             registered_at_ms: 0,
@@ -119,13 +124,8 @@ fn cluster(replication_factor: usize, members: &[(Behaviour, std::ops::Range<usi
     let (tx, snapshot) = watch::channel(Arc::new(ClusterSnapshot { cluster_id: "c".to_owned(), version: 1, instances }));
     // The sender may go: the last value stays.
     drop(tx);
-    Ingesters {
-        snapshot,
-        pool: Arc::new(Pool(pool)),
-        replication_factor,
-        straggler_wait: Duration::from_millis(50),
-        metrics: Metrics::register(&mut Registry::default()),
-    }
+    let metrics = Metrics::register(&mut Registry::default());
+    Ingesters::new(snapshot, Arc::new(Pool(pool)), replication_factor, Duration::from_millis(50), metrics)
 }
 
 fn ctx() -> CallContext {
@@ -182,6 +182,19 @@ async fn two_missing_replicas_are_an_error_not_a_hole() {
     }
     let ingesters = cluster(3, &[(Behaviour::Fine, 0..100), (Behaviour::Refuses, 0..100), (Behaviour::FailsLate, 0..100)]);
     assert!(select(&ingesters).await.is_err(), "one at the start and one later are two");
+}
+
+/// With a replica per zone, all ingesters of one zone may be gone: six ingesters, two of them in the lost zone.
+#[tokio::test(start_paused = true)]
+async fn a_whole_zone_may_be_missing() {
+    let members = |bad: [Behaviour; 6]| bad.map(|b| (b, 0..60));
+    let (fine, gone) = (Behaviour::Fine, Behaviour::Refuses);
+    let one_zone = cluster_in_zones(3, &members([fine, gone, fine, fine, gone, fine]), &["a", "b", "c"]);
+    assert_eq!(select(&one_zone).await, Ok(60));
+    assert_eq!(count_series(&one_zone).await, Ok(60));
+    let two_zones = cluster_in_zones(3, &members([gone, gone, fine, fine, fine, fine]), &["a", "b", "c"]);
+    assert!(select(&two_zones).await.is_err());
+    assert!(count_series(&two_zones).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
