@@ -17,7 +17,30 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run roles: all of them in one process, or those of `--target`.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
+    /// Look into a block: a folder with meta.json, index and chunks, written by us or by Prometheus.
+    #[command(subcommand)]
+    Block(BlockCommand),
+}
+
+/// What to do with a block.
+#[derive(Debug, Subcommand)]
+pub enum BlockCommand {
+    /// Count series, samples, chunks, bytes per sample and the values of labels.
+    Inspect {
+        /// The block's folder.
+        dir: PathBuf,
+    },
+    /// Read every byte: checksums, order, references, counts. Fails if anything is wrong.
+    Verify {
+        /// The block's folder.
+        dir: PathBuf,
+    },
+    /// Print one line for each sample: {labels} value timestamp.
+    Dump {
+        /// The block's folder.
+        dir: PathBuf,
+    },
 }
 
 /// Flags of `run`. Every other setting is a key of the config file and an environment variable: see the configuration reference.

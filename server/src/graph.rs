@@ -37,6 +37,7 @@ mod members;
 mod roles;
 
 use identity::Identity;
+pub use identity::instance_name;
 use members::Members;
 
 /// How long telling the coordinator that a member goes may take.

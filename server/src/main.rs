@@ -7,15 +7,16 @@ use clap::Parser;
 use runtime::ShutdownTrigger;
 use runtime::telemetry::{Telemetry, TelemetryOptions};
 use server::cli::{Cli, Command, RunArgs};
-use server::{Config, Server, config, signals};
+use server::{Config, Server, block_command, config, graph, signals};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
         Command::Run(args) => run(args),
+        Command::Block(command) => block_command::run(command, &mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             report(&error);
             ExitCode::FAILURE
@@ -33,19 +34,29 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn run(args: &RunArgs) -> anyhow::Result<()> {
+fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = config::load(args.config.as_deref(), environment, &args.settings())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("plimsoll").build().context("start the runtime")?;
     runtime.block_on(serve(config))
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let telemetry = Telemetry::start(&TelemetryOptions {
         filter: config.log.filter.clone(),
         format: config.log.format,
         otlp_endpoint: Some(config.otlp.endpoint.clone()).filter(|e| !e.is_empty()),
-        instance: config.instance_id.clone(),
+        instance: graph::instance_name(&config),
     })?;
+    let result = work(config).await;
+    // From here on there is a log, and who reads it reads its format.
+    if let Err(error) = &result {
+        tracing::error!(error = format!("{error:#}"), "ending because of an error");
+    }
+    telemetry.flush();
+    Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn work(config: Config) -> anyhow::Result<()> {
     let (trigger, shutdown) = ShutdownTrigger::new();
     let mut server = Server::start(config, shutdown).await?;
     // A role that ends by itself ends the process: something outside restarts it.
@@ -57,6 +68,5 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         () = server.drain() => {}
         () = signals::wait_for_second() => {}
     }
-    telemetry.flush();
     failed.map_or(Ok(()), Err)
 }

@@ -114,10 +114,8 @@ pub fn deadline(metadata: &MetadataMap, clock: &dyn Clock, cluster: &ClusterIden
 /// The span of a call taken, a child of the caller's. `method` is the name of the RPC.
 #[must_use]
 pub fn server_span(method: &'static str, metadata: &MetadataMap) -> tracing::Span {
-    let span = tracing::info_span!("rpc", otel.name = method, otel.kind = "server", tenant = tracing::field::Empty);
-    if let Some(tenant) = metadata.get(TENANT_KEY).and_then(|value| value.to_str().ok()) {
-        span.record("tenant", tenant);
-    }
+    let tenant = metadata.get(TENANT_KEY).and_then(|value| value.to_str().ok());
+    let span = tracing::info_span!("rpc", otel.name = method, otel.kind = "server", tenant);
     runtime::telemetry::adopt_context(&span, &Incoming(metadata));
     span
 }

@@ -1,7 +1,8 @@
 //! The storage engine of one ingester process: what was written lately, in memory to be read and on disk to survive.
 //!
 //! Duties: encode samples as Prometheus's chunks ([`chunk`]); hold each tenant's recent series, find them by label matchers
-//! and forget them when they are old ([`head`]); keep one write-ahead log for all tenants of the process ([`wal`]).
+//! and forget them when they are old ([`head`]); keep one write-ahead log for all tenants of the process ([`wal`]); write
+//! ranges of a head as Prometheus's blocks and read such blocks ([`block`]); merge blocks ([`compact`]).
 //! Not its duties: time (an argument), tasks and tenants' life cycles (the ingester), limits' origins (the ingester), the
 //! wire, and metrics (plain counters in structs, which the ingester exports). The crate is synchronous.
 //!
@@ -24,7 +25,9 @@
 //! - Within a series samples ascend in time without duplicates. A query sees, per series, all of a push or nothing of it.
 //! - Lock order: the index of a head before its stripes, never two stripes at once; nothing is held while the log is written.
 
+pub mod block;
 pub mod chunk;
+pub mod compact;
 pub mod fs;
 pub mod head;
 pub mod wal;

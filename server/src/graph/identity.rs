@@ -7,6 +7,19 @@ use anyhow::Context;
 use super::InstanceId;
 use crate::config::Config;
 
+/// The name of this process: `instance_id`, or else the host's name.
+#[must_use]
+pub fn instance_name(config: &Config) -> String {
+    match config.instance_id.as_str() {
+        "" => host_name(),
+        given => given.to_owned(),
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// Name and address.
 pub(super) struct Identity {
     pub(super) id: InstanceId,
@@ -16,12 +29,11 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn resolve(config: &Config, grpc: SocketAddr) -> anyhow::Result<Self> {
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let name = if config.instance_id.is_empty() { host.as_str() } else { config.instance_id.as_str() };
-        let id = InstanceId::new(name).with_context(|| format!("instance_id {name:?}"))?;
+        let name = instance_name(config);
+        let id = InstanceId::new(&name).with_context(|| format!("instance_id {name:?}"))?;
         let advertise = match config.advertise.as_str() {
             // Nobody reaches 0.0.0.0: a listener on all addresses is known by the host's name.
-            "" if grpc.ip().is_unspecified() => format!("{host}:{}", grpc.port()),
+            "" if grpc.ip().is_unspecified() => format!("{}:{}", host_name(), grpc.port()),
             "" => grpc.to_string(),
             given => given.to_owned(),
         };

@@ -56,12 +56,13 @@ impl Drop for Inflight {
 pub(super) async fn record(State(metrics): State<HttpMetrics>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let method = known_method(request.method().as_str());
-    let span = tracing::info_span!("http", route, method);
+    let span = tracing::info_span!("http", otel.name = %format_args!("{method} {route}"), otel.kind = "server", route, method);
     runtime::telemetry::adopt_context(&span, &Headers(request.headers()));
     metrics.inflight.inc();
     let _inflight = Inflight(metrics.inflight.clone());
     let started = metrics.clock.monotonic();
-    let response = next.run(request).instrument(span).await;
+    let response = next.run(request).instrument(span.clone()).await;
+    runtime::telemetry::tell_http_status(&span, response.status().as_u16());
     let labels = RequestLabels { route, method, status: response.status().as_u16() };
     metrics.duration.get_or_create(&labels).observe((metrics.clock.monotonic() - started).as_secs_f64());
     response

@@ -131,6 +131,27 @@ impl Fs for FaultyFs {
         self.0.lock().files.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        let inside: Vec<_> = state.files.keys().filter(|path| path.starts_with(from)).cloned().collect();
+        if inside.is_empty() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        for path in inside {
+            let rest = path.strip_prefix(from).map_err(io::Error::other)?;
+            let name = if rest.as_os_str().is_empty() { to.to_owned() } else { to.join(rest) };
+            if let Some(contents) = state.files.remove(&path) {
+                state.files.insert(name, contents);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        self.0.lock().files.retain(|path, _| !path.starts_with(dir));
+        Ok(())
+    }
+
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         Ok(())
     }
