@@ -15,6 +15,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 pub struct Node {
     name: String,
     args: Vec<String>,
+    env: Vec<(String, String)>,
     dir: PathBuf,
     /// Where it serves HTTP.
     pub http: String,
@@ -32,7 +33,14 @@ impl Node {
             ["run", "--http-listen", &http, "--grpc-listen", &grpc, "--instance-id", name].map(str::to_owned).to_vec();
         all.extend(["--data-dir".to_owned(), dir.join("data").display().to_string()]);
         all.extend(args.iter().map(|a| (*a).to_owned()));
-        Ok(Self { name: name.to_owned(), args: all, dir, http, grpc, process: None })
+        Ok(Self { name: name.to_owned(), args: all, env: Vec::new(), dir, http, grpc, process: None })
+    }
+
+    /// The node with a further environment variable.
+    #[must_use]
+    pub fn with_env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Starts it and waits until it is ready.
@@ -43,7 +51,7 @@ impl Node {
 
     /// Starts it.
     pub fn launch(&mut self) -> anyhow::Result<()> {
-        self.process = Some(Process::start(&self.name, &workspace_binary("plimsoll")?, &self.args, &self.dir)?);
+        self.process = Some(Process::start_with_env(&self.name, &workspace_binary("plimsoll")?, &self.args, &self.env, &self.dir)?);
         Ok(())
     }
 
@@ -109,13 +117,22 @@ pub struct Six {
 impl Six {
     /// Starts all six.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with_env(&[]).await
+    }
+
+    /// Starts all six, each with these environment variables.
+    pub async fn start_with_env(env: &[(&str, &str)]) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
-        let mut coordinator = Node::new("coordinator", dir.path(), &["--target=coordinator"])?;
+        let node = |name: &str, args: &[&str]| {
+            let node = Node::new(name, dir.path(), args)?;
+            anyhow::Ok(env.iter().fold(node, |node, (name, value)| node.with_env(name, value)))
+        };
+        let mut coordinator = node("coordinator", &["--target=coordinator"])?;
         coordinator.start().await?;
         let group = coordinator.grpc.clone();
         let member = |name: &str, target: &str| {
             let (target, group) = (format!("--target={target}"), format!("--coordinators={group}"));
-            Node::new(name, dir.path(), &[&target, &group, "--replication-factor=3"])
+            node(name, &[&target, &group, "--replication-factor=3"])
         };
         let mut ingesters = Vec::new();
         for i in 0..3 {
@@ -132,6 +149,11 @@ impl Six {
         let six = Self { coordinator, ingesters, distributor, querier, _dir: dir };
         six.wait_active(3).await?;
         Ok(six)
+    }
+
+    /// All six, in the order of their start.
+    pub fn nodes(&mut self) -> impl Iterator<Item = &mut Node> {
+        std::iter::once(&mut self.coordinator).chain(&mut self.ingesters).chain([&mut self.distributor, &mut self.querier])
     }
 
     /// Waits until distributor and querier see this many active ingesters.

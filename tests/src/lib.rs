@@ -9,6 +9,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests report what they compare")]
 
 pub mod client;
+pub mod collector;
 pub mod compare;
 pub mod deployment;
 pub mod ledger;

@@ -1,7 +1,7 @@
 //! The oracle: a Prometheus of the version that the engine follows, with the same samples as a Plimsoll, asked the same questions.
 //!
 //! In reading order: [`random`] and [`data`] (what both are given), [`words`] and [`expression`] (what both are asked), [`question`] (an
-//! expression, a time or a range, parameters), [`answer`] (two answers and how they may differ), [`deliberate`] (where they should).
+//! expression, a time or a range, parameters), [`bad`] (requests to refuse), [`answer`] (two answers and how they may differ), [`deliberate`] (where they should).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +16,7 @@ use crate::deployment::Single;
 use crate::process::{Process, eventually, free_port};
 
 pub mod answer;
+pub mod bad;
 pub mod data;
 pub mod deliberate;
 pub mod expression;

@@ -19,12 +19,18 @@ pub struct Process {
 impl Process {
     /// Starts a program; its output goes to a file in `dir`.
     pub fn start(name: &str, program: &Path, args: &[String], dir: &Path) -> anyhow::Result<Self> {
+        Self::start_with_env(name, program, args, &[], dir)
+    }
+
+    /// The same with further environment variables.
+    pub fn start_with_env(name: &str, program: &Path, args: &[String], env: &[(String, String)], dir: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(dir)?;
         let log = dir.join(format!("{name}.log"));
         // Appended to over restarts.
         let out = File::options().create(true).append(true).open(&log)?;
         let child = Command::new(program)
             .args(args)
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 
 use cluster::oracle::question::Question;
 use cluster::oracle::random::Random;
-use cluster::oracle::{Pair, answer, deliberate, programs};
+use cluster::oracle::{Pair, answer, bad, deliberate, programs};
 
 /// The seed of an ordinary run.
 const SEED: u64 = 20_251_123;
 /// Expressions of an ordinary run; some seconds.
-const QUERIES: usize = 4_000;
+const QUERIES: usize = 8_000;
+/// Requests of the label APIs.
+const LABEL_QUERIES: usize = 1_000;
 /// Questions under way at a time.
 const AT_A_TIME: usize = 4;
 /// Differences printed in full.
@@ -81,4 +83,16 @@ async fn random_expressions() -> anyhow::Result<()> {
     let questions: Vec<Question> = (0..count).map(|_| Question::random(&mut random, pair.base)).collect();
     println!("oracle: seed {seed}");
     ask_all(&pair, &questions).await?.report("queries")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn label_apis_and_bad_requests() -> anyhow::Result<()> {
+    let Some(programs) = programs()? else { return Ok(()) };
+    let seed = setting("PLIMSOLL_SEED", SEED);
+    let pair = Pair::start(&programs, seed).await?;
+    let mut random = Random::new(seed);
+    let questions: Vec<Question> = (0..LABEL_QUERIES).map(|_| Question::random_labels(&mut random, pair.base)).collect();
+    let labels = ask_all(&pair, &questions).await?.report("label requests");
+    let requests = ask_all(&pair, &bad::requests(pair.base)).await?.report("odd requests");
+    labels.and(requests)
 }

@@ -78,7 +78,7 @@ async fn run_series(call: &Call) -> Result<Vec<u8>, ApiError> {
     if call.params.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let request = series_request(call, bound.ask_for())?;
+    let request = series_request(call, bound.ask_for(), |e| ApiError::parameter("match[]", &e))?;
     let ctx = call.context()?;
     let answers = call
         .querier
@@ -97,7 +97,7 @@ async fn run_series(call: &Call) -> Result<Vec<u8>, ApiError> {
 
 async fn run_labels(call: &Call) -> Result<Vec<u8>, ApiError> {
     let bound = Bound::of(call)?;
-    let request = series_request(call, bound.ask_for())?;
+    let request = series_request(call, bound.ask_for(), ApiError::bad_data)?;
     let ctx = call.context()?;
     let answers = call
         .querier
@@ -116,7 +116,7 @@ async fn run_label_values(call: &Call, name: &str) -> Result<Vec<u8>, ApiError> 
     if name.is_empty() {
         return Err(ApiError::bad_data("invalid label name: \"\""));
     }
-    let series: SeriesRequest = series_request(call, bound.ask_for())?;
+    let series: SeriesRequest = series_request(call, bound.ask_for(), ApiError::bad_data)?;
     let ctx = call.context()?;
     let answers = call
         .querier
@@ -137,8 +137,8 @@ fn strings(answers: Vec<Vec<String>>, bound: Bound) -> Result<Vec<u8>, ApiError>
 }
 
 async fn run_metadata(call: &Call) -> Result<Vec<u8>, ApiError> {
-    let limit = call.params.limit("limit")?;
-    let per_metric = call.params.limit("limit_per_metric")?;
+    let limit = call.params.plain_limit("limit")?;
+    let per_metric = call.params.plain_limit("limit_per_metric")?;
     let family = call.params.get("metric").map(str::to_owned);
     let ctx = call.context()?;
     let answers = call
@@ -175,7 +175,7 @@ async fn run_exemplars(call: &Call) -> Result<Vec<u8>, ApiError> {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }
     let text = call.params.get("query").unwrap_or_default();
-    let expr = parser::parse(text, &ParseOptions::default()).map_err(|e| ApiError::parameter("query", &e.to_string()))?;
+    let expr = parser::parse(text, &ParseOptions::default()).map_err(|e| ApiError::bad_data(e.to_string()))?;
     let mut selectors = Vec::new();
     collect_selectors(&expr, &mut selectors);
     if selectors.is_empty() {

@@ -1,5 +1,7 @@
 //! Parameters from the query string and from form bodies.
 
+use std::num::IntErrorKind;
+
 use super::ApiError;
 
 /// More parameters than any real request has.
@@ -37,16 +39,35 @@ impl Params {
         self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
-    /// `limit`: 0 is none.
+    /// `limit` of queries and of label APIs: 0 is none. Errors are Go's.
     pub(crate) fn limit(&self, name: &str) -> Result<usize, ApiError> {
-        match self.get(name) {
-            None => Ok(0),
-            Some(text) => match text.parse::<i64>() {
-                Ok(n) if n < 0 => Err(ApiError::parameter(name, &format!("{name} must be non-negative"))),
-                Ok(n) => Ok(usize::try_from(n).unwrap_or(usize::MAX)),
-                Err(_) => Err(ApiError::parameter(name, &format!("{name} must be a number"))),
-            },
+        let number = self.number(name).map_err(|(text, kind)| {
+            let problem = if kind.is_overflow() { "value out of range" } else { "invalid syntax" };
+            ApiError::parameter(name, &format!("strconv.Atoi: parsing {text:?}: {problem}"))
+        })?;
+        if number < 0 {
+            return Err(ApiError::parameter(name, &format!("{name} must be non-negative")));
         }
+        Ok(usize::try_from(number).unwrap_or(usize::MAX))
+    }
+
+    /// Limits of metadata: what is not positive is none.
+    pub(crate) fn plain_limit(&self, name: &str) -> Result<usize, ApiError> {
+        let number = self.number(name).map_err(|_| ApiError::bad_data(format!("{name} must be a number")))?;
+        Ok(usize::try_from(number).unwrap_or(0))
+    }
+
+    fn number(&self, name: &str) -> Result<i64, (&str, NotANumber)> {
+        let Some(text) = self.get(name) else { return Ok(0) };
+        text.parse().map_err(|e: std::num::ParseIntError| (text, NotANumber(e)))
+    }
+}
+
+struct NotANumber(std::num::ParseIntError);
+
+impl NotANumber {
+    fn is_overflow(&self) -> bool {
+        matches!(self.0.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow)
     }
 }
 
@@ -83,6 +104,20 @@ mod tests {
         assert!(Params::read(b"a=%f", "").is_err());
         assert!(Params::read(b"a=%ff", "").is_err());
         assert!(Params::read(b"a=%+1", "").is_err());
-        assert!(Params::read(b"limit=-1", "").unwrap().limit("limit").is_err());
+    }
+
+    #[test]
+    fn limits_are_refused_in_the_words_of_each_api() {
+        let limit = |text: &str| Params::read(format!("limit={text}").as_bytes(), "").unwrap().limit("limit").map_err(|e| e.message);
+        assert_eq!((limit(""), limit("0"), limit("7")), (Ok(0), Ok(0), Ok(7)));
+        for (text, problem) in [
+            ("-1", "limit must be non-negative"),
+            ("abc", "strconv.Atoi: parsing \"abc\": invalid syntax"),
+            ("99999999999999999999", "strconv.Atoi: parsing \"99999999999999999999\": value out of range"),
+        ] {
+            assert_eq!(limit(text), Err(format!("invalid parameter \"limit\": {problem}")));
+        }
+        let plain = |text: &str| Params::read(format!("limit={text}").as_bytes(), "").unwrap().plain_limit("limit").map_err(|e| e.message);
+        assert_eq!((plain("-1"), plain("7"), plain("x")), (Ok(0), Ok(7), Err("limit must be a number".to_owned())));
     }
 }

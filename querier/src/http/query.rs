@@ -2,11 +2,11 @@
 
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
-use promql::{QueryError, QueryResult, QueryValue};
+use promql::{QueryResult, QueryValue};
 use rpc::QueryRunner;
 
 use super::time::{parse_duration, parse_time};
-use super::{ApiError, Call, Querying, Tenant, handle, json};
+use super::{ApiError, Call, Querying, Tenant, handle, json, selectors};
 
 /// Points per series of a range query, Prometheus's own limit.
 const MAX_POINTS: i64 = 11_000;
@@ -21,10 +21,7 @@ pub(super) async fn range(State(querier): Querying, Extension(tenant): Tenant, r
 
 async fn run_instant(call: &Call) -> Result<Vec<u8>, ApiError> {
     let limit = call.params.limit("limit")?;
-    let t = match call.params.get("time") {
-        Some(text) => parse_time(text).map_err(|e| ApiError::parameter("time", &e))?,
-        None => call.querier.clock.now_ms(),
-    };
+    let t = selectors::time(&call.params, "time", call.querier.clock.now_ms())?;
     let ctx = call.context()?;
     let lookback = lookback(call)?;
     let result = call.querier.runner.instant(&ctx, query(call), t, lookback).await?;
@@ -62,12 +59,8 @@ fn query(call: &Call) -> &str {
 fn lookback(call: &Call) -> Result<Option<i64>, ApiError> {
     let Some(text) = call.params.get("lookback_delta") else { return Ok(None) };
     let ms = parse_duration(text).map_err(|e| ApiError::bad_data(format!("error parsing lookback delta duration: {e}")))?;
-    // As in Prometheus, zero stands for the default.
-    match ms {
-        ..0 => Err(QueryError::BadData("error parsing lookback delta duration: must not be negative".to_owned()).into()),
-        0 => Ok(None),
-        _ => Ok(Some(ms)),
-    }
+    // As in Prometheus, what is not positive stands for the default.
+    Ok((ms > 0).then_some(ms))
 }
 
 fn respond(call: &Call, mut result: QueryResult, limit: usize) -> Vec<u8> {

@@ -22,7 +22,11 @@ pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
 /// Float seconds or a Prometheus duration (`1h30m`), in milliseconds.
 pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
     let unusable = || format!("cannot parse \"{text}\" to a valid duration");
-    if let Some(seconds) = number(text) {
+    if let Some(seconds) = number(text).or_else(|| not_finite(text)) {
+        if seconds.is_nan() {
+            // What Go converts it to, about: no duration that anything accepts.
+            return Ok(i64::MIN / 1_000_000);
+        }
         // Go holds durations in nanoseconds.
         return if (seconds * 1e9).abs() < i64::MAX as f64 {
             Ok((seconds * 1_000.0).round() as i64)
@@ -33,10 +37,23 @@ pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
     prometheus_duration(text).ok_or_else(unusable)
 }
 
-/// A float as Go's `ParseFloat` reads it, without the spellings that only one of the two languages knows.
+/// A finite decimal float as Go's `ParseFloat` reads it: digits may be grouped with `_`.
 fn number(text: &str) -> Option<f64> {
-    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
-    if plain { text.parse().ok().filter(|v: &f64| v.is_finite()) } else { None }
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b"+-._eE".contains(&b));
+    let groups = || text.split('_').collect::<Vec<_>>();
+    let is_digit = |b: Option<&u8>| b.is_some_and(u8::is_ascii_digit);
+    let grouped =
+        || groups().windows(2).all(|pair| matches!(pair, [a, b] if is_digit(a.as_bytes().last()) && is_digit(b.as_bytes().first())));
+    if plain && grouped() { text.replace('_', "").parse().ok().filter(|v: &f64| v.is_finite()) } else { None }
+}
+
+/// What Go reads as no number or infinity.
+fn not_finite(text: &str) -> Option<f64> {
+    let bare = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if text.eq_ignore_ascii_case("nan") {
+        return Some(f64::NAN);
+    }
+    ["inf", "infinity"].iter().any(|known| bare.eq_ignore_ascii_case(known)).then_some(f64::INFINITY)
 }
 
 /// `[Ny][Nw][Nd][Nh][Nm][Ns][Nms]`, each at most once, in this order.
@@ -144,10 +161,22 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, want) in [("15", 15_000), ("0.5", 500), ("5m", 300_000), ("1h30m", 5_400_000), ("1d2ms", 86_400_002), ("-1", -1_000)] {
+        for (text, want) in [
+            ("15", 15_000),
+            ("0.5", 500),
+            ("5m", 300_000),
+            ("1h30m", 5_400_000),
+            ("1d2ms", 86_400_002),
+            ("-1", -1_000),
+            ("1_000", 1_000_000),
+        ] {
             assert_eq!(parse_duration(text), Ok(want), "{text}");
         }
-        for text in ["", "m", "1m1h", "5", "1x", "99999999999y", "1e40", "300y"].into_iter().filter(|t| *t != "5") {
+        assert!(parse_duration("NaN").is_ok_and(|ms| ms < 0));
+        assert!(parse_duration("-Inf").is_err_and(|e| e.ends_with("It overflows int64")));
+        for text in
+            ["", "m", "1m1h", "5", "1x", "_1", "1_", "1__0", "1_.5", "99999999999y", "1e40", "300y"].into_iter().filter(|t| *t != "5")
+        {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

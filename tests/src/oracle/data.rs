@@ -127,8 +127,8 @@ impl Maker {
             ("minus_inf", |_, _| f64::NEG_INFINITY),
             ("zero", |_, _| 0.0),
             ("minus_zero", |_, _| -0.0),
-            ("huge", |r, _| f64::MAX / (1 << r.below(3)) as f64),
-            ("tiny", |r, _| 5e-324 * r.below(1 << 20) as f64),
+            ("huge", |r, _| f64::MAX / f64::from(1_u32 << r.below(3))),
+            ("tiny", |r, _| 1e-300 * r.below(1 << 20) as f64),
             ("flat", |_, _| 42.5),
             ("flat_fraction", |_, _| 0.1),
             ("integer", |r, _| r.between(-1_000_000, 1_000_000) as f64),
@@ -139,7 +139,12 @@ impl Maker {
             self.each("special", &target, &[("kind", kind)], value);
         }
         // Buckets that are no histogram: not a number, not ascending, no +Inf, twice the same bound.
-        for (set, bounds) in [("unparsable", ["0.1", "x", "1", "+Inf"]), ("falling", ["0.1", "0.2", "1", "+Inf"]), ("open", ["0.1", "0.2", "1", "2"]), ("twice", ["0.1", "1", "1.0", "+Inf"])] {
+        for (set, bounds) in [
+            ("unparsable", ["0.1", "x", "1", "+Inf"]),
+            ("falling", ["0.1", "0.2", "1", "+Inf"]),
+            ("open", ["0.1", "0.2", "1", "2"]),
+            ("twice", ["0.1", "1", "1.0", "+Inf"]),
+        ] {
             for (i, le) in bounds.iter().enumerate() {
                 let count = if set == "falling" { [4, 3, 9, 8][i] } else { 2 * i as i64 + 1 };
                 self.each("odd_bucket", &target, &[("set", set), ("le", le)], move |_, t| (count * (t / 1_000_000 % 100 + 1)) as f64);
@@ -222,7 +227,9 @@ impl Maker {
             .collect();
         for (b, le) in BOUNDS.iter().enumerate() {
             let mut row = rows.iter();
-            self.each(&format!("{name}_bucket"), target, &[("le", le)], |_, _| row.next().map_or(0, |r| r[..=b].iter().sum::<u64>()) as f64);
+            self.each(&format!("{name}_bucket"), target, &[("le", le)], |_, _| {
+                row.next().map_or(0, |r| r[..=b].iter().sum::<u64>()) as f64
+            });
         }
         let mut row = rows.iter();
         self.each(&format!("{name}_count"), target, &[], |_, _| row.next().map_or(0, |r| r.iter().sum::<u64>()) as f64);

@@ -36,6 +36,34 @@ impl Question {
         Self::new("query_range", &[("query", &query), ("start", &seconds(start)), ("end", &seconds(end)), ("step", &step)])
     }
 
+    /// A request of the label APIs.
+    pub fn random_labels(random: &mut Random, base: i64) -> Self {
+        let mut params: Vec<(String, String)> = Vec::new();
+        let path = match random.below(3) {
+            0 => "series".to_owned(),
+            1 => "labels".to_owned(),
+            _ => format!(
+                "label/{}/values",
+                random.pick(&["job", "instance", "__name__", "code", "le", "missing", "text", "U__service_2e_name", "a-b"])
+            ),
+        };
+        let least = u64::from(path == "series");
+        for _ in 0..random.below(3).max(least) {
+            let selector = Expressions { random, base, span: SPAN_MS }.bare_selector();
+            params.push(("match[]".to_owned(), selector));
+        }
+        if random.percent(30) {
+            // All of the data, or none of it: Prometheus looks at whole blocks and chunks.
+            let (start, end) = if random.percent(80) { (base, base + SPAN_MS) } else { (base - 90_000_000, base - 80_000_000) };
+            params.push(("start".to_owned(), seconds(start)));
+            params.push(("end".to_owned(), seconds(end)));
+        }
+        if random.percent(20) {
+            params.push(("limit".to_owned(), random.pick(&["0", "1", "2", "5", "1000"]).to_owned()));
+        }
+        Self { path, params }
+    }
+
     /// A parameter, or nothing.
     #[must_use]
     pub fn param(&self, name: &str) -> &str {

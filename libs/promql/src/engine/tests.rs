@@ -155,6 +155,15 @@ fn annotations_point_at_the_text() {
 }
 
 #[test]
+fn malformed_buckets_are_told_with_their_metric_while_it_has_a_name() {
+    let result = instant(&counters(1), "histogram_quantile(0.5, requests_total)").unwrap();
+    let text = "PromQL warning: bucket label \"le\" is missing or has a malformed value of \"\"";
+    assert_eq!(result.warnings, [format!("{text} for metric name \"requests_total\" (1:25)")]);
+    let result = instant(&counters(1), "histogram_quantile(0.5, rate(requests_total[5m]))").unwrap();
+    assert_eq!(result.warnings, [format!("{text} (1:25)")]);
+}
+
+#[test]
 fn range_vectors_of_instant_queries_are_raw_samples() {
     let series = matrix(instant(&counters(1), "requests_total[1m]").unwrap());
     let times: Vec<i64> = series[0].points.iter().map(|p| p.t).collect();

@@ -130,12 +130,12 @@ impl Buckets {
         let parsed = le.parse().ok();
         if parsed.is_none() {
             let text = format!("bucket label {BUCKET_LABEL:?} is missing or has a malformed value of {le:?}");
-            self.state.annotations.warn(&with_metric(&text, self.metric_name(labels)), self.input_span);
+            self.state.annotations.warn(&with_metric(&text, labels.get("__name__").unwrap_or_default()), self.input_span);
         }
         parsed
     }
 
-    /// Annotations name the metric only if its name has not been dropped as a matter of course.
+    /// The annotation about monotonicity names the metric only if its name has not been dropped as a matter of course.
     fn metric_name<'a>(&self, labels: &'a Labels) -> &'a str {
         if self.state.delayed_name_removal { labels.get("__name__").unwrap_or_default() } else { "" }
     }

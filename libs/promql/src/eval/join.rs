@@ -198,7 +198,8 @@ impl Stream for Join {
         if let Some(one) = self.one.take() {
             self.collect(one)?;
             if self.groups.is_empty() && self.operation.fill_one.is_none() {
-                // Nothing can match, and nothing can be wrong with the other side.
+                // Nothing can match.
+                self.many.drain()?;
                 self.done = true;
             }
         }

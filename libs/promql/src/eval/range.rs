@@ -5,6 +5,7 @@ use std::sync::Arc;
 use model::Labels;
 
 use super::column::StepVector;
+use super::presence::Presence;
 use super::samples::Samples;
 use super::scalar::ScalarSource;
 use super::selector::Feed;
@@ -48,6 +49,8 @@ pub(super) struct RangeOperator {
     first_arg: TextSpan,
     scratch: RangeScratch,
     guard: DuplicateGuard,
+    /// Steps whose quantile has been annotated.
+    told: Presence,
     in_flight: Charge,
     state: Arc<QueryState>,
 }
@@ -57,15 +60,24 @@ impl RangeOperator {
     pub(super) fn new(feed: WindowFeed, call: RangeCall, params: Vec<ScalarSource>, first_arg: TextSpan, state: &Arc<QueryState>) -> Self {
         let guard = DuplicateGuard::new(state);
         let (in_flight, state) = (Charge::none(&state.budget), Arc::clone(state));
-        Self { feed, params, call, first_arg, scratch: RangeScratch::default(), guard, in_flight, state }
+        let told = Presence::empty(call.windows.grid.count());
+        Self { feed, params, call, first_arg, scratch: RangeScratch::default(), guard, told, in_flight, state }
+    }
+
+    /// Each step's quantile is told once, if any series has a window there.
+    fn annotate_quantiles(&mut self) {
+        let Some(quantiles) = self.call.params.first() else { return };
+        for step in &self.scratch.invalid_quantiles {
+            if !self.told.contains(*step) {
+                self.told.insert(*step);
+                self.state.annotations.invalid_quantile(quantiles.at(*step), self.first_arg);
+            }
+        }
     }
 
     fn annotate(&self, labels: &Labels, notes: RangeNotes, floats: bool) {
         let annotations = &self.state.annotations;
         let metric = || labels.get("__name__").unwrap_or_default();
-        if let Some(q) = notes.invalid_quantile {
-            annotations.invalid_quantile(q, self.first_arg);
-        }
         if notes.ignored_histograms {
             let text = format!("ignored histograms in a range containing both floats and histograms for metric name {:?}", metric());
             annotations.info(&text, self.first_arg);
@@ -88,6 +100,7 @@ impl RangeOperator {
             let Some((labels, inner_drop_name, samples)) = self.feed.next()? else { return Ok(None) };
             let mut column = StepVector::absent(steps);
             let notes = self.call.evaluate(samples, &mut self.scratch, &mut column)?;
+            self.annotate_quantiles();
             let empty = column.is_empty();
             self.annotate(&labels, notes, !empty && column.histograms().is_empty());
             if empty {

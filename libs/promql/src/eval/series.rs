@@ -38,6 +38,13 @@ pub(crate) trait Stream: Send {
 
     /// Whether every label set comes at most once.
     fn whole(&self) -> bool;
+
+    /// Reads to the end. What a query does not need may still be wrong: Prometheus evaluates all of it, and its errors and
+    /// annotations belong to the answer.
+    fn drain(&mut self) -> Result<(), QueryError> {
+        while self.next_batch()?.is_some() {}
+        Ok(())
+    }
 }
 
 /// A stream behind a pointer.

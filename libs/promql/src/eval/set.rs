@@ -77,6 +77,7 @@ impl SetOperator {
             }
         }
         if self.op == BinaryOp::And && self.present.is_empty() {
+            self.lhs.drain()?;
             return Ok(None);
         }
         self.lhs.next_batch().map(|batch| batch.map(|batch| self.mask(batch, self.op == BinaryOp::And)))

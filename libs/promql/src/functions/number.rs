@@ -1,6 +1,6 @@
 //! Numbers as Go prints them, for texts and labels that must be Prometheus's.
 
-/// Go's `%g` (shortest digits; exponents below −4 and from 21 on).
+/// Go's `%g` (shortest digits; exponents below −4 and from 6 on).
 #[must_use]
 pub fn general(v: f64) -> String {
     if let Some(text) = special(v) {
@@ -9,7 +9,7 @@ pub fn general(v: f64) -> String {
     let text = format!("{v:e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or_default();
-    if (-4..21).contains(&exponent) { format!("{v}") } else { with_exponent(mantissa, exponent) }
+    if (-4..6).contains(&exponent) { format!("{v}") } else { with_exponent(mantissa, exponent) }
 }
 
 /// Go's `%.2g`.
@@ -69,8 +69,9 @@ mod tests {
             (0.0, "0"),
             (1.5, "1.5"),
             (-2.0, "-2"),
-            (1e20, "100000000000000000000"),
-            (1e21, "1e+21"),
+            (123_456.5, "123456.5"),
+            (1e6, "1e+06"),
+            (1_795_437_609.0, "1.795437609e+09"),
             (1e-4, "0.0001"),
             (1.5e-7, "1.5e-07"),
         ];

@@ -147,8 +147,6 @@ impl Windows {
 /// What an evaluation has to say besides its values.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub struct RangeNotes {
-    /// A quantile outside 0 to 1 was asked for.
-    pub invalid_quantile: Option<f64>,
     /// Histograms in a window with floats were ignored.
     pub ignored_histograms: bool,
     /// A window had floats and histograms, which the function cannot take together: no result there.
@@ -168,6 +166,8 @@ pub struct RangeScratch {
     pub(super) values: Vec<f64>,
     /// Candidates for the extreme.
     pub(super) deque: std::collections::VecDeque<usize>,
+    /// Steps of the last series whose quantile is outside 0 to 1.
+    pub(crate) invalid_quantiles: Vec<usize>,
 }
 
 /// One call of a range function: everything but the series.
@@ -192,14 +192,15 @@ impl RangeCall {
     pub fn evaluate(&self, samples: &Samples, scratch: &mut RangeScratch, out: &mut StepVector) -> Result<RangeNotes, QueryError> {
         debug_assert!(!samples.vs.iter().any(|v| is_stale_nan(*v)));
         let mut notes = RangeNotes::default();
-        self.floats(samples, scratch, &mut out.values, &mut notes)?;
+        scratch.invalid_quantiles.clear();
+        self.floats(samples, scratch, &mut out.values)?;
         if !samples.histograms.is_empty() {
             histograms::account(self, samples, out, &mut notes)?;
         }
         Ok(notes)
     }
 
-    fn floats(&self, s: &Samples, scratch: &mut RangeScratch, out: &mut [f64], notes: &mut RangeNotes) -> Result<(), QueryError> {
+    fn floats(&self, s: &Samples, scratch: &mut RangeScratch, out: &mut [f64]) -> Result<(), QueryError> {
         use RangeFunction as F;
         let (ts, vs, windows) = (s.ts.as_slice(), s.vs.as_slice(), &self.windows);
         match self.function {
@@ -231,7 +232,7 @@ impl RangeCall {
             F::QuantileOverTime => self.rescan(ts, |w| {
                 let q = self.param(0, w.step);
                 if !(0.0..=1.0).contains(&q) {
-                    notes.invalid_quantile = Some(q);
+                    scratch.invalid_quantiles.push(w.step);
                 }
                 refill(&mut scratch.values, &vs[w.lo..w.hi]);
                 out[w.step] = quantile::quantile(q, &mut scratch.values);

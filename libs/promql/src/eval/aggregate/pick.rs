@@ -59,7 +59,10 @@ impl Pick {
 
     fn run(&mut self) -> Result<Vec<Series>, QueryError> {
         let (param, _) = self.aggregation.take_param()?;
-        let Some(ks) = sizes(&param, self.aggregation.steps)? else { return Ok(Vec::new()) };
+        let Some(ks) = sizes(&param, self.aggregation.steps)? else {
+            self.aggregation.input.drain()?;
+            return Ok(Vec::new());
+        };
         let a = &mut self.aggregation;
         let mut index: SeriesMap<usize> = SeriesMap::default();
         let mut groups: Vec<Vec<Heap>> = Vec::new();
