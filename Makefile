@@ -7,8 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 export PLIMSOLL_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/plimsoll
 export CARGO_TARGET_DIR ?= $(PLIMSOLL_CACHE)/target
-# RocksDB is compiled once per machine, outside of cargo (ci/rocksdb says why). Expanded when a recipe runs.
-ROCKSDB = export ROCKSDB_STATIC=1; ROCKSDB_LIB_DIR="$$(ci/rocksdb)"; export ROCKSDB_LIB_DIR
+# Before cargo: RocksDB is compiled once per machine (ci/rocksdb says why), and the target directory may be shared (ci/checkout).
+PREPARE = ci/checkout; export ROCKSDB_STATIC=1; ROCKSDB_LIB_DIR="$$(ci/rocksdb)"; export ROCKSDB_LIB_DIR
 
 .PHONY: help run build test unit fmt bench
 
@@ -17,31 +17,31 @@ help: ## this list
 
 run: ## build and start everything in one process, data in ./data (ARGS="--http-listen ..." to change)
 	@ci/deps build
-	@$(ROCKSDB); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
+	@$(PREPARE); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
 	@exec "$(CARGO_TARGET_DIR)/release/plimsoll" run $(ARGS)
 
 build: ## the binaries, in $CARGO_TARGET_DIR/release
 	@ci/deps build
-	@$(ROCKSDB); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
+	@$(PREPARE); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
 
 test: ## everything that must hold: format, lints, arrows, dependencies, unit, property, conformance and whole-system tests
 	@ci/deps test
 	@cargo fmt --all --check
 	@ci/check-arrows
 	@ci/deny
-	@$(ROCKSDB); cargo clippy --release --locked --workspace --all-targets --quiet -- -D warnings
-	@$(ROCKSDB); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
-	@$(ROCKSDB); ci/test
+	@$(PREPARE); cargo clippy --release --locked --workspace --all-targets --quiet -- -D warnings
+	@$(PREPARE); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
+	@$(PREPARE); ci/test
 
 unit: ## some tests: ARGS="--test crash", or ARGS="--lib wal::" for unit tests by name
 	@ci/deps test
-	@$(ROCKSDB); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
-	@$(ROCKSDB); cargo test --release --locked --workspace $(ARGS)
+	@$(PREPARE); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
+	@$(PREPARE); cargo test --release --locked --workspace $(ARGS)
 
 bench: ## benchmarks of the hot paths (criterion) and a first load test
 	@ci/deps build
-	@$(ROCKSDB); cargo bench --locked --workspace
-	@$(ROCKSDB); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
+	@$(PREPARE); cargo bench --locked --workspace
+	@$(PREPARE); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
 	@"$(CARGO_TARGET_DIR)/release/loadtest" write
 	@"$(CARGO_TARGET_DIR)/release/loadtest" query
 

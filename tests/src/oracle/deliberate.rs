@@ -24,7 +24,7 @@ const ERRORS: [&str; 9] = [
     "invalid label name ",
 ];
 
-const ALL: [Deliberate; 11] = [
+const ALL: [Deliberate; 12] = [
     Deliberate {
         reason: "a parameter of topk, bottomk, limitk, limit_ratio that is NaN is an error, always and by name, since 3.6",
         applies: |_, ours, _| ours.contains("Parameter value is NaN") || ours.contains("Ratio value is NaN"),
@@ -66,6 +66,10 @@ const ALL: [Deliberate; 11] = [
     Deliberate {
         reason: "Prometheus forgets the offset in timestamp(x offset … @ …)",
         applies: |question, _, _| ["timestamp(", " offset ", " @ "].iter().all(|part| question.param("query").contains(part)),
+    },
+    Deliberate {
+        reason: "a wrong pattern of label_replace is told even where it is never applied",
+        applies: |_, ours, theirs| ours.contains("invalid regular expression in label_replace()") && theirs.contains("\"success\""),
     },
     Deliberate {
         reason: "of several errors of evaluation another one is told, and duplicates are named in order (since 3.14)",
@@ -128,7 +132,12 @@ pub fn annotation(query: &str, text: &str) -> Option<String> {
     if text.ends_with("annotations omitted") {
         return Some(text);
     }
-    // 3.5 tells the first step's quantile where later versions tell the greatest; and what is inexact shows its last digit.
+    // Of quantiles that vary, 3.5 judges the first step's where later versions judge the greatest and the least.
+    let varies = query.contains("quantile by") || query.contains("quantile without") || query.contains("quantile(");
+    if varies && query.contains("scalar(") && text.contains("quantile value should be between") {
+        return None;
+    }
+    // What is inexact shows its last digit.
     let (told, position) = text.rsplit_once(" (").unwrap_or((&text, ""));
     let (told, value) = told.split_once(", got ").unwrap_or((told, ""));
     let value = if query.contains("time()") || inexact(query) { "" } else { value };
