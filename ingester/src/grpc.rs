@@ -78,9 +78,10 @@ impl WireService for IngesterService {
     async fn select(&self, request: Request<wire::SelectRequest>) -> Result<Response<Self::SelectStream>, Status> {
         let call = |ctx: CallContext, message: wire::SelectRequest| async move {
             let request = messages::select_from_wire(&message).map_err(invalid)?;
+            let some_labels = request.projection.labels.is_some();
             let batches = self.ingester.select(&ctx, request).await?;
-            let answer: Self::SelectStream = Box::pin(batches.map(|batch| {
-                let series = batch?.into_iter().map(convert::chunks_to_wire).collect();
+            let answer: Self::SelectStream = Box::pin(batches.map(move |batch| {
+                let series = batch?.into_iter().map(|series| convert::chunks_to_wire(series, some_labels)).collect();
                 Ok(wire::SelectResponse { series })
             }));
             Ok(answer)

@@ -1,7 +1,5 @@
 //! The engine's view of the ingesters, for one query of one tenant.
 
-use std::sync::Arc;
-
 use model::SeriesChunks;
 use promql::{QueryError, Queryable, SelectRequest, SeriesSource};
 use rpc::{CallContext, RpcError, RpcErrorKind, SelectBatch, StreamSelectRequest};
@@ -29,8 +27,8 @@ impl Queryable for IngesterQueryable {
     fn select(&self, request: SelectRequest) -> Result<Box<dyn SeriesSource>, QueryError> {
         let (tx, rx) = mpsc::channel(CHANNEL_BATCHES);
         let (ingesters, ctx) = (self.ingesters.clone(), self.ctx.clone());
-        let request =
-            StreamSelectRequest { matchers: Arc::clone(&request.matchers), min_t: request.min_t, max_t: request.max_t, sorted: true };
+        let SelectRequest { matchers, min_t, max_t, hints } = request;
+        let request = StreamSelectRequest { matchers, min_t, max_t, sorted: true, projection: hints.projection };
         let _guard = self.runtime.enter();
         self.tasks.spawn("select", async move {
             // The select ends by itself; when the query is dropped, so that a stalled ingester does not keep the task.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::SeriesChunks;
+use model::{Projection, SeriesChunks};
 use rpc::{CallContext, RpcError, SelectBatch, SelectStream, StreamSelectRequest};
 use runtime::Deadline;
 use tokio::sync::OwnedSemaphorePermit;
@@ -36,6 +36,7 @@ struct Reader {
     at: usize,
     min_t: i64,
     max_t: i64,
+    projection: Projection,
     sent: usize,
     max_series: usize,
     /// Average of what was read so far.
@@ -56,11 +57,11 @@ pub(super) async fn open(
 ) -> Result<SelectStream, Error> {
     let permit = admit(shared)?;
     let max_series = shared.limits.of(&ctx.tenant).max_query_series;
-    let StreamSelectRequest { matchers, min_t, max_t, sorted } = request;
+    let StreamSelectRequest { matchers, min_t, max_t, sorted, projection } = request;
     let find = shared.query_pool.run(move || {
         let order = if sorted { SelectOrder::ByHash } else { SelectOrder::Any };
         let ids = head.select_ids(&matchers, order);
-        Reader { head, ids, at: 0, min_t, max_t, sent: 0, max_series, series_bytes: 0 }
+        Reader { head, ids, at: 0, min_t, max_t, projection, sent: 0, max_series, series_bytes: 0 }
     });
     let reader = match tokio::time::timeout(ctx.deadline.remaining(&*shared.clock), find).await {
         Ok(reader) => reader.ok_or(Error::Panicked)?,
@@ -111,7 +112,7 @@ impl Reader {
             let end = self.ids.len().min(self.at + self.read_size(BATCH_BYTES - bytes));
             let ids = self.ids.get(self.at..end).unwrap_or_default();
             let before = batch.len();
-            self.head.read_series(ids, self.min_t, self.max_t, &mut batch);
+            self.head.read_projected(ids, self.min_t, self.max_t, &self.projection, &mut batch);
             self.at = end;
             let read: usize = batch.iter().skip(before).map(SeriesChunks::heap_bytes).sum();
             bytes += read;

@@ -209,7 +209,13 @@ async fn a_dropped_stream_ends_the_query_over_there() {
     for round in 0..4 {
         remote.client.push(&ctx, slice(many("wide", 30_000, round * 15))).await.unwrap();
     }
-    let request = rpc::StreamSelectRequest { matchers: [].into(), min_t: NOW, max_t: NOW + 60_000, sorted: true };
+    let request = rpc::StreamSelectRequest {
+        matchers: [].into(),
+        min_t: NOW,
+        max_t: NOW + 60_000,
+        sorted: true,
+        projection: model::Projection::WHOLE,
+    };
     let mut stream = remote.client.select(&ctx, request).await.unwrap();
     assert!(!futures::StreamExt::next(&mut stream).await.unwrap().unwrap().is_empty());
     drop(stream);

@@ -54,7 +54,8 @@ async fn batches_are_bounded_and_a_dropped_stream_ends_the_query() {
     for round in 0..3 {
         rig.push("a", many("wide", 8_000, round * 15)).await.unwrap();
     }
-    let request = StreamSelectRequest { matchers: [].into(), min_t: NOW, max_t: NOW + 60_000, sorted: true };
+    let request =
+        StreamSelectRequest { matchers: [].into(), min_t: NOW, max_t: NOW + 60_000, sorted: true, projection: model::Projection::WHOLE };
     let mut stream = rig.ingester.select(&rig.ctx("a"), request).await.unwrap();
     let first = stream.next().await.unwrap().unwrap();
     let bytes: usize = first.iter().map(model::SeriesChunks::heap_bytes).sum();
@@ -74,7 +75,7 @@ async fn ranges_and_matchers_select() {
     let found = select(&rig.ingester, &rig.ctx("a"), &[Matcher::equal("__name__", "up"), regex]).await.unwrap();
     assert_eq!(found.len(), 5);
     for (min_t, max_t) in [(NOW + 1, NOW + 1_000), (NOW - 1_000, NOW - 1), (NOW + 1, NOW - 1)] {
-        let request = StreamSelectRequest { matchers: [].into(), min_t, max_t, sorted: false };
+        let request = StreamSelectRequest { matchers: [].into(), min_t, max_t, sorted: false, projection: model::Projection::WHOLE };
         let mut stream = rig.ingester.select(&rig.ctx("a"), request).await.unwrap();
         assert!(stream.next().await.is_none(), "nothing in [{min_t}, {max_t}]");
     }

@@ -129,7 +129,13 @@ pub(super) async fn select_all(client: &dyn IngesterClient, ctx: &CallContext) -
 }
 
 pub(super) async fn select(client: &dyn IngesterClient, ctx: &CallContext, matchers: &[Matcher]) -> Result<Contents, RpcError> {
-    let request = StreamSelectRequest { matchers: matchers.into(), min_t: i64::MIN, max_t: i64::MAX, sorted: true };
+    let request = StreamSelectRequest {
+        matchers: matchers.into(),
+        min_t: i64::MIN,
+        max_t: i64::MAX,
+        sorted: true,
+        projection: model::Projection::WHOLE,
+    };
     let batches: Vec<_> = client.select(ctx, request).await?.try_collect().await?;
     let series: Vec<_> = batches.into_iter().flatten().collect();
     assert!(series.is_sorted_by(|a, b| a.hash < b.hash), "series ascend by hash, each once");

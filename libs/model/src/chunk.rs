@@ -46,9 +46,9 @@ pub struct Chunk {
 /// All that one source holds of one series for a query.
 #[derive(Debug, Clone)]
 pub struct SeriesChunks {
-    /// The series.
+    /// The series, or those of its labels that the reader asked for ([`crate::Projection::labels`]).
     pub labels: Labels,
-    /// Its identity: `SeriesHash::of(labels.as_bytes())`.
+    /// Its identity: `SeriesHash::of(labels.as_bytes())` if the labels are all there.
     pub hash: SeriesHash,
     /// Ordered by `min_t`. Chunks may overlap in time (out-of-order data, two sources); the reader merges by timestamp.
     pub chunks: Vec<Chunk>,

@@ -12,6 +12,7 @@
 //! - [`batch`]: one decoded write request, label blocks in place, samples in columns.
 //! - [`rejection`]: why a sample was not taken, in words for the sender.
 //! - [`chunk`]: an encoded run of samples, as it travels from an ingester or a block to a querier.
+//! - [`projection`]: the part of each series that a reader looks at.
 //!
 //! Invariants: a [`labels::LabelBlock`] is canonical (sorted, unique, no empty value, valid UTF-8); a [`tenant::TenantId`]
 //! cannot leave its prefix; times are milliseconds since the Unix epoch as `i64` everywhere.
@@ -24,6 +25,7 @@ pub mod histogram;
 pub mod labels;
 pub mod matcher;
 pub mod metadata;
+pub mod projection;
 pub mod rejection;
 pub mod sample;
 pub mod tenant;
@@ -36,6 +38,7 @@ pub use histogram::{CounterResetHint, FloatHistogram, Histogram, HistogramSample
 pub use labels::{LabelBlock, Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metadata::{Metadata, MetricType};
+pub use projection::Projection;
 pub use rejection::{PushReport, RejectReason, RejectedSeries};
 pub use sample::{STALE_NAN_BITS, Sample, is_stale_nan, stale_nan};
 pub use tenant::TenantId;

@@ -7,7 +7,7 @@ use crate::error::QueryError;
 use crate::eval::{self, QueryState};
 use crate::limits::QueryLimits;
 use crate::parser::ast::Expr;
-use crate::plan::{Plan, PlanOptions, Planner, QueryTime};
+use crate::plan::{Plan, PlanOptions, Planner, QueryTime, optimise};
 use crate::storage::Queryable;
 use crate::value::QueryResult;
 
@@ -28,6 +28,8 @@ pub struct EngineOptions {
     pub delayed_name_removal: bool,
     /// Limits of each query.
     pub limits: QueryLimits,
+    /// Whether plans are optimised. The answers are the same; without, a fault of the optimiser can be told from others.
+    pub optimise: bool,
 }
 
 impl Default for EngineOptions {
@@ -37,6 +39,7 @@ impl Default for EngineOptions {
             default_subquery_step_ms: DEFAULT_SUBQUERY_STEP_MS,
             delayed_name_removal: false,
             limits: QueryLimits::default(),
+            optimise: true,
         }
     }
 }
@@ -101,7 +104,10 @@ impl Engine {
             lookback_ms: ctx.lookback_ms.unwrap_or(self.options.lookback_ms),
             default_subquery_step_ms: self.options.default_subquery_step_ms,
         };
-        let plan: Plan = Planner::new(options, time, &state.budget).plan(expr)?;
+        let mut plan: Plan = Planner::new(options, time, &state.budget).plan(expr)?;
+        if self.options.optimise {
+            optimise(&mut plan);
+        }
         let value = eval::run(&plan, time, &state, ctx.storage.as_ref())?;
         let (warnings, infos) = state.annotations.render(ctx.text.as_deref());
         Ok(QueryResult { value, warnings, infos, stats: state.budget.stats() })

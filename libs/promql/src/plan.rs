@@ -19,10 +19,13 @@ mod call;
 mod duration;
 mod grid;
 mod invariant;
+mod optimise;
 mod planner;
 mod selector;
+mod walk;
 
 pub use grid::{Grid, QueryTime, Reference};
+pub(crate) use optimise::optimise;
 pub use planner::{PlanOptions, Planner};
 
 /// A plan by the type of its value.

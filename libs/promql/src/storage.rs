@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use model::{Matcher, SeriesChunks};
+use model::{Matcher, Projection, SeriesChunks};
 
 use crate::error::QueryError;
 
@@ -34,6 +34,8 @@ pub struct SelectHints {
     pub step_ms: i64,
     /// The labels of the aggregation directly above, and whether it is `by` (else `without`).
     pub grouping: Option<(Vec<String>, bool)>,
+    /// What of each series is looked at.
+    pub projection: Projection,
 }
 
 /// A stream of series. Each series comes once, with all its chunks in the asked range (and perhaps some outside of it),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::Stream;
-use model::{Exemplar, Labels, Matcher, Metadata, PushReport, SeriesChunks, WriteBatch};
+use model::{Exemplar, Labels, Matcher, Metadata, Projection, PushReport, SeriesChunks, WriteBatch};
 use ring::Instance;
 
 use crate::context::CallContext;
@@ -33,6 +33,8 @@ pub struct StreamSelectRequest {
     pub max_t: i64,
     /// Series ascend by [`model::SeriesHash`] (needed to merge several ingesters); otherwise any order.
     pub sorted: bool,
+    /// What of each series is looked at.
+    pub projection: Projection,
 }
 
 /// A few series with their chunks. Batches are bounded by bytes, not by series (a batch holds at least one series).

@@ -13,7 +13,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-use model::{Exemplar, Labels, Matcher, Metadata, SeriesChunks, SeriesHash, WriteBatch};
+use model::{Exemplar, Labels, Matcher, Metadata, Projection, SeriesChunks, SeriesHash, WriteBatch};
 use parking_lot::{Mutex, RwLock};
 
 use crate::wal::Generation;
@@ -27,6 +27,7 @@ mod log;
 mod metadata;
 mod outcome;
 mod postings;
+mod project;
 mod read;
 mod replay;
 mod select;
@@ -185,7 +186,12 @@ impl Head {
     /// gone by now or have nothing in the range are left out. Call it with some hundred ids at a time: locks are held for
     /// about as long as one series takes, and the caller can weigh the answer against its budget in between.
     pub fn read_series(&self, ids: &[SeriesRef], min_t: i64, max_t: i64, out: &mut Vec<SeriesChunks>) {
-        read::read_series(self, ids, min_t, max_t, out);
+        read::read_series(self, ids, min_t, max_t, &Projection::WHOLE, out);
+    }
+
+    /// [`Head::read_series`] of what a reader looks at: often much less to copy and to decode.
+    pub fn read_projected(&self, ids: &[SeriesRef], min_t: i64, max_t: i64, projection: &Projection, out: &mut Vec<SeriesChunks>) {
+        read::read_series(self, ids, min_t, max_t, projection, out);
     }
 
     /// The label sets of at most `limit` series that match all matchers and have chunks in `[min_t, max_t]`.

@@ -135,7 +135,13 @@ fn ctx() -> CallContext {
 /// Number of distinct series that a select yields, or its error.
 async fn select(ingesters: &Ingesters) -> Result<usize, RpcError> {
     let (tx, mut rx) = mpsc::channel(1);
-    let request = StreamSelectRequest { matchers: Arc::from([Matcher::equal("a", "b")]), min_t: 0, max_t: 1, sorted: true };
+    let request = StreamSelectRequest {
+        matchers: Arc::from([Matcher::equal("a", "b")]),
+        min_t: 0,
+        max_t: 1,
+        sorted: true,
+        projection: model::Projection::WHOLE,
+    };
     let ctx = ctx();
     let (_, result) = tokio::join!(ingesters.select_into(&ctx, request, tx), async {
         let mut seen = Vec::new();

@@ -39,6 +39,14 @@ impl WindowFeed {
             }
         }
     }
+
+    /// Whether `labels`, which came last, may lack some of the series' labels.
+    fn is_projected(&self, labels: &Labels) -> bool {
+        match self {
+            Self::Subquery(_) => false,
+            Self::Selector(feed) => feed.is_projected(labels),
+        }
+    }
 }
 
 /// A range function, one series at a time.
@@ -108,8 +116,10 @@ impl RangeOperator {
             }
             let mut series = Series { labels, drop_name: inner_drop_name, column };
             if self.call.function.drops_name() {
+                // Labels are left out only where series differ in more than what is dropped.
+                let is_projected = self.feed.is_projected(&series.labels);
                 drop_name(&mut series, &self.state);
-                if !self.state.delayed_name_removal {
+                if !self.state.delayed_name_removal && !is_projected {
                     self.guard.check_whole(&series)?;
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Labels, SeriesChunks, is_stale_nan};
+use model::{Labels, SeriesChunks, SeriesHash, is_stale_nan};
 
 use super::column::{StepVector, is_absent};
 use super::samples::Samples;
@@ -23,6 +23,10 @@ pub(super) struct Feed {
     /// Samples decoded since the query last asked whether it may go on.
     since_check: usize,
     time_range: (i64, i64),
+    /// The identity of the last series.
+    hash: SeriesHash,
+    /// Whether the store was told that some labels do not matter.
+    some_labels: bool,
     state: Arc<QueryState>,
 }
 
@@ -43,8 +47,15 @@ impl Feed {
             samples: Samples::default(),
             since_check: 0,
             time_range,
+            hash: SeriesHash(0),
+            some_labels: plan.hints.projection.labels.is_some(),
             state: Arc::clone(state),
         })
+    }
+
+    /// Whether `labels`, which came last, may lack some of the series' labels. Such a series is told from others by its hash alone.
+    pub(super) fn is_projected(&self, labels: &Labels) -> bool {
+        self.some_labels && self.hash != labels.hash()
     }
 
     /// The next series with a sample in the selector's time range, stale markers included.
@@ -64,6 +75,7 @@ impl Feed {
                 self.state.check()?;
             }
             if !self.samples.is_empty() {
+                self.hash = series.hash;
                 return Ok(Some((series.labels, &mut self.samples)));
             }
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use model::Projection;
+
 use super::duration;
 use super::grid::{Grid, Reference};
 use super::planner::Context;
@@ -43,7 +45,7 @@ impl Context<'_> {
             grid,
             reference: self.reference(selector.at, selector.offset.as_ref())?,
             window_ms,
-            hints: SelectHints { function, range_ms, step_ms, grouping: None },
+            hints: SelectHints { function, range_ms, step_ms, grouping: None, projection: Projection::WHOLE },
         })
     }
 

@@ -1,5 +1,6 @@
 //! Requests and answers of [`crate::ingester`] as messages and back, of parts that `proto::convert` converts. Used by the client here and by the ingester's gRPC service.
 
+use model::Projection;
 use proto::convert::InvalidMessage;
 use proto::convert::ingester as convert;
 use proto::ingester as wire;
@@ -14,6 +15,9 @@ pub fn select_to_wire(request: &StreamSelectRequest) -> wire::SelectRequest {
         min_t: request.min_t,
         max_t: request.max_t,
         sorted: request.sorted,
+        newest_only: request.projection.newest_only,
+        some_labels: request.projection.labels.is_some(),
+        labels: request.projection.labels.as_deref().unwrap_or_default().to_vec(),
     }
 }
 
@@ -24,6 +28,7 @@ pub fn select_from_wire(message: &wire::SelectRequest) -> Result<StreamSelectReq
         min_t: message.min_t,
         max_t: message.max_t,
         sorted: message.sorted,
+        projection: Projection { newest_only: message.newest_only, labels: message.some_labels.then(|| message.labels.as_slice().into()) },
     })
 }
 

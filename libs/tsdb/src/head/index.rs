@@ -180,6 +180,16 @@ impl Index {
         self.pairs.get(pair as usize).map(|p| p.name)
     }
 
+    /// The id of a name that any series has or had.
+    pub(super) fn name_id(&self, name: &str) -> Option<u32> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Whether any series has a label of this name.
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        self.name_id(name).and_then(|id| self.names.get(id as usize)).is_some_and(|name| !name.pairs.is_empty())
+    }
+
     pub(super) fn name(&self, id: u32) -> &str {
         self.names.get(id as usize).map_or("", |name| &name.text)
     }

@@ -1,7 +1,7 @@
 //! One series: what an append touches (hot) and the rest (cold).
 
 use bytes::Bytes;
-use model::{Chunk, ChunkEncoding, HistogramSample, Sample, SeriesHash};
+use model::{Chunk, ChunkEncoding, HistogramSample, Sample, SeriesHash, is_stale_nan};
 
 use crate::chunk::{ChunkError, XorAppender, XorIterator};
 
@@ -187,6 +187,12 @@ impl Hot {
             None => (first_time(self.floats.bytes())?, ChunkEncoding::Xor, self.floats.bytes()),
         };
         (first <= max_t).then(|| Chunk { encoding, min_t: first, max_t: newest, data: Bytes::copy_from_slice(data) })
+    }
+
+    /// The newest sample of the series if it is a float in the range and no stale marker. All others of the series are older.
+    pub(super) fn newest_float(&self, min_t: i64, max_t: i64) -> Option<Sample> {
+        let (t, v) = self.floats.last().filter(|_| self.histograms.is_none())?;
+        ((min_t..=max_t).contains(&t) && !is_stale_nan(v)).then_some(Sample { t, v })
     }
 
     /// Whether the open chunk has a sample in the range, as [`Hot::open_chunk`] says without copying.

@@ -1,7 +1,7 @@
 //! Label sets, chunks, exemplars, metadata.
 
 use bytes::Bytes;
-use model::{Chunk, ChunkEncoding, Exemplar, LabelBlock, Labels, Metadata, MetricType, SeriesChunks};
+use model::{Chunk, ChunkEncoding, Exemplar, LabelBlock, Labels, Metadata, MetricType, SeriesChunks, SeriesHash};
 
 use crate::convert::InvalidMessage;
 use crate::ingester as wire;
@@ -18,22 +18,26 @@ pub fn labels_from_wire(bytes: &[u8]) -> Result<Labels, InvalidMessage> {
     Ok(block.to_labels())
 }
 
-/// The message for a series with its chunks. Chunk data is shared, not copied.
+/// The message for a series with its chunks. Chunk data is shared, not copied. `some_labels`: it may lack labels, so its identity is told.
 #[must_use]
-pub fn chunks_to_wire(series: SeriesChunks) -> wire::Series {
+pub fn chunks_to_wire(series: SeriesChunks, some_labels: bool) -> wire::Series {
     let chunks = series.chunks.into_iter().map(|chunk| wire::Chunk {
         encoding: chunk.encoding as u32,
         min_t: chunk.min_t,
         length_ms: chunk.max_t.wrapping_sub(chunk.min_t) as u64,
         data: chunk.data,
     });
-    wire::Series { labels: labels_to_wire(&series.labels), chunks: chunks.collect() }
+    let hash = if some_labels { Bytes::copy_from_slice(&series.hash.0.to_be_bytes()) } else { Bytes::new() };
+    wire::Series { labels: labels_to_wire(&series.labels), chunks: chunks.collect(), hash }
 }
 
 /// The series of a message. Chunk data stays a slice of the received bytes and is not looked into: decoders check every read.
 pub fn chunks_from_wire(series: wire::Series) -> Result<SeriesChunks, InvalidMessage> {
     let labels = labels_from_wire(&series.labels)?;
-    let hash = labels.hash();
+    let hash = match series.hash.as_ref() {
+        [] => labels.hash(),
+        bytes => SeriesHash(u128::from_be_bytes(bytes.try_into().map_err(|_| InvalidMessage::new("a series hash is not 16 bytes"))?)),
+    };
     let chunks = series.chunks.into_iter().map(chunk_from_wire).collect::<Result<_, _>>()?;
     Ok(SeriesChunks { labels, hash, chunks })
 }

@@ -120,12 +120,15 @@ fn answers_are_checked_too() {
     let chunk = |encoding, min_t, length_ms| wire::Series {
         labels: Bytes::new(),
         chunks: vec![wire::Chunk { encoding, min_t, length_ms, data: Bytes::new() }],
+        hash: Bytes::new(),
     };
     for encoding in [0, 4, 257, u32::MAX] {
         assert!(chunks_from_wire(chunk(encoding, 0, 0)).unwrap_err().0.contains("unknown chunk encoding"));
     }
     assert!(chunks_from_wire(chunk(1, 1, i64::MAX as u64)).unwrap_err().0.contains("end of time"));
     assert!(chunks_from_wire(chunk(1, i64::MIN, u64::MAX)).is_ok());
+    let short = wire::Series { hash: Bytes::from_static(&[1; 15]), ..chunk(1, 0, 0) };
+    assert!(chunks_from_wire(short).unwrap_err().0.contains("16 bytes"));
     let report = |series, reason: &str| wire::PushResponse {
         rejected: vec![wire::RejectedSeries { series, reason: reason.to_owned(), ..wire::RejectedSeries::default() }],
     };

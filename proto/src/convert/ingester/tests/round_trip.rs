@@ -64,8 +64,11 @@ proptest! {
             data: data.into(),
         }).collect();
         let sent = SeriesChunks { hash: labels.hash(), labels, chunks };
-        let got = chunks_from_wire(over_the_wire(&chunks_to_wire(sent.clone()))).unwrap();
+        let got = chunks_from_wire(over_the_wire(&chunks_to_wire(sent.clone(), false))).unwrap();
         prop_assert_eq!(format!("{got:?}"), format!("{sent:?}"));
+        let part = SeriesChunks { labels: sent.labels.without(|name| name.len() % 2 == 0), ..sent };
+        let got = chunks_from_wire(over_the_wire(&chunks_to_wire(part.clone(), true))).unwrap();
+        prop_assert_eq!(format!("{got:?}"), format!("{part:?}"));
     }
 
     #[test]

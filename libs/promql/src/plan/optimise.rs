@@ -1,0 +1,13 @@
+//! Plans that give the same answers with less work.
+//!
+//! Every rewriting here is exact: values, errors and annotations are what they would be without it, which a property test holds against random
+//! expressions on random data.
+
+mod projection;
+
+use super::Plan;
+
+/// Optimises a plan in place. Recursion is bounded by the parser's depth limit.
+pub(crate) fn optimise(plan: &mut Plan) {
+    projection::set(plan);
+}

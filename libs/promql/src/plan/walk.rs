@@ -1,0 +1,114 @@
+//! The direct parts of plans.
+
+use super::{BucketPlan, MatrixPlan, Plan, ScalarPlan, VectorOp, VectorPlan};
+
+/// A part of a plan.
+pub(super) enum Part<'a> {
+    /// A vector.
+    Vector(&'a mut VectorPlan),
+    /// A scalar.
+    Scalar(&'a mut ScalarPlan),
+}
+
+impl Plan {
+    /// Calls `f` with every vector of the plan, outer ones first. Recursion is bounded by the parser's depth limit.
+    pub(super) fn visit_vectors(&mut self, f: &mut dyn FnMut(&mut VectorPlan)) {
+        match self {
+            Self::Scalar(scalar) => visit(Part::Scalar(scalar), f),
+            Self::Vector(vector) => visit(Part::Vector(vector), f),
+            Self::Matrix(MatrixPlan::Subquery(subquery)) => visit(Part::Vector(&mut subquery.inner), f),
+            Self::Matrix(MatrixPlan::Selector(_)) | Self::Text(_) => {}
+        }
+    }
+}
+
+fn visit(part: Part<'_>, f: &mut dyn FnMut(&mut VectorPlan)) {
+    match part {
+        Part::Scalar(scalar) => scalar.each_part(&mut |part| visit(part, f)),
+        Part::Vector(vector) => {
+            f(vector);
+            vector.each_part(&mut |part| visit(part, f));
+        }
+    }
+}
+
+impl ScalarPlan {
+    /// Calls `f` with the parts directly below.
+    pub(super) fn each_part(&mut self, f: &mut dyn FnMut(Part<'_>)) {
+        match self {
+            Self::Constant(_) | Self::Time(_) => {}
+            Self::Negate(inner) | Self::Repeat(inner) => f(Part::Scalar(inner)),
+            Self::Binary { lhs, rhs, .. } | Self::Extreme { lhs, rhs, .. } => {
+                f(Part::Scalar(lhs));
+                f(Part::Scalar(rhs));
+            }
+            Self::FromVector(vector) => f(Part::Vector(vector)),
+        }
+    }
+}
+
+impl VectorPlan {
+    /// Calls `f` with the parts directly below.
+    pub(super) fn each_part(&mut self, f: &mut dyn FnMut(Part<'_>)) {
+        match &mut self.op {
+            VectorOp::Selector { .. } => {}
+            VectorOp::Range(call) => {
+                source(&mut call.source, f);
+                call.params.iter_mut().for_each(|param| f(Part::Scalar(param)));
+            }
+            VectorOp::AbsentOverTime { source: windows, .. } => source(windows, f),
+            VectorOp::Element { params, input, .. } => {
+                params.iter_mut().for_each(|param| f(Part::Scalar(param)));
+                f(Part::Vector(input));
+            }
+            VectorOp::Negate(input)
+            | VectorOp::Repeat(input)
+            | VectorOp::Absent { input, .. }
+            | VectorOp::Relabel { input, .. }
+            | VectorOp::Sort { input, .. }
+            | VectorOp::HistogramOnly { input, .. } => f(Part::Vector(input)),
+            VectorOp::FromScalar(scalar) => f(Part::Scalar(scalar)),
+            VectorOp::Buckets { function, input } => {
+                function.each_scalar(&mut |scalar| f(Part::Scalar(scalar)));
+                f(Part::Vector(input));
+            }
+            VectorOp::Aggregate(aggregate) => {
+                if let Some((param, _)) = &mut aggregate.param {
+                    f(Part::Scalar(param));
+                }
+                f(Part::Vector(&mut aggregate.input));
+            }
+            VectorOp::VectorScalar(binary) => {
+                f(Part::Vector(&mut binary.vector));
+                f(Part::Scalar(&mut binary.scalar));
+            }
+            VectorOp::Join(join) => {
+                f(Part::Vector(&mut join.lhs));
+                f(Part::Vector(&mut join.rhs));
+            }
+            VectorOp::Set { lhs, rhs, .. } => {
+                f(Part::Vector(lhs));
+                f(Part::Vector(rhs));
+            }
+        }
+    }
+}
+
+impl BucketPlan {
+    fn each_scalar(&mut self, f: &mut dyn FnMut(&mut ScalarPlan)) {
+        match self {
+            Self::Quantile { q, .. } => f(q),
+            Self::Quantiles { qs, .. } => qs.iter_mut().for_each(|(q, _)| f(q)),
+            Self::Fraction { lower, upper } => {
+                f(lower);
+                f(upper);
+            }
+        }
+    }
+}
+
+fn source(windows: &mut MatrixPlan, f: &mut dyn FnMut(Part<'_>)) {
+    if let MatrixPlan::Subquery(subquery) = windows {
+        f(Part::Vector(&mut subquery.inner));
+    }
+}
