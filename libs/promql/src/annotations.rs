@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use model::matcher::quote;
+
 use crate::functions::buckets::Correction;
 use crate::functions::{date, number};
 use crate::parser::ast::TextSpan;
@@ -25,7 +27,15 @@ struct Kept {
 struct Note {
     text: String,
     span: TextSpan,
-    monotonicity: Option<ForcedMonotonicity>,
+    detail: Detail,
+}
+
+/// What is merged over all occurrences of a text, and told with it.
+#[derive(Debug, Clone, Copy)]
+enum Detail {
+    None,
+    Monotonicity(ForcedMonotonicity),
+    Occurrences(u64),
 }
 
 /// Where, when and how much buckets had to be corrected; merged over all samples.
@@ -40,12 +50,12 @@ struct ForcedMonotonicity {
 impl Annotations {
     /// Adds a warning. `text` goes without the prefix `PromQL warning: `.
     pub(crate) fn warn(&self, text: &str, span: TextSpan) {
-        self.add(true, text, span, None);
+        self.add(true, text, span, Detail::None);
     }
 
     /// Adds an info. `text` goes without the prefix `PromQL info: `.
     pub(crate) fn info(&self, text: &str, span: TextSpan) {
-        self.add(false, text, span, None);
+        self.add(false, text, span, Detail::None);
     }
 
     /// The warning about a quantile outside 0 to 1.
@@ -58,18 +68,22 @@ impl Annotations {
         let text = "input to histogram_quantile needed to be fixed for monotonicity \
                     (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
         let note = ForcedMonotonicity { correction, min_t: t, max_t: t, samples: 1 };
-        self.add(false, &with_metric(text, metric), span, Some(note));
+        self.add(false, &with_metric(text, metric), span, Detail::Monotonicity(note));
     }
 
-    fn add(&self, warning: bool, text: &str, span: TextSpan, monotonicity: Option<ForcedMonotonicity>) {
+    /// The warning that counters, by their start times, cover the same time twice, in so many windows.
+    pub(crate) fn start_overlaps(&self, metric: &str, windows: u64, span: TextSpan) {
+        let text = format!("sample has start time that overlaps with previous sample timestamp for metric {}", quote(metric));
+        self.add(true, &text, span, Detail::Occurrences(windows));
+    }
+
+    fn add(&self, warning: bool, text: &str, span: TextSpan, detail: Detail) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let notes = if warning { &mut kept.warnings } else { &mut kept.infos };
         if let Some(known) = notes.iter_mut().find(|n| n.text == text) {
-            if let (Some(known), Some(new)) = (&mut known.monotonicity, monotonicity) {
-                known.merge(new);
-            }
+            known.detail.merge(detail);
         } else if notes.len() < MAX_KEPT {
-            notes.push(Note { text: text.to_owned(), span, monotonicity });
+            notes.push(Note { text: text.to_owned(), span, detail });
         }
     }
 
@@ -83,8 +97,22 @@ impl Annotations {
 
 impl Note {
     fn render(&self, prefix: &str, query: Option<&str>) -> String {
-        let details = self.monotonicity.map(|m| m.details()).unwrap_or_default();
+        let details = match self.detail {
+            Detail::None | Detail::Occurrences(..=1) => String::new(),
+            Detail::Monotonicity(forced) => forced.details(),
+            Detail::Occurrences(count) => format!(" ({count} occurrences)"),
+        };
         format!("{prefix}{}{details} ({})", self.text, position(self.span, query))
+    }
+}
+
+impl Detail {
+    fn merge(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Monotonicity(mine), Self::Monotonicity(theirs)) => mine.merge(theirs),
+            (Self::Occurrences(mine), Self::Occurrences(theirs)) => *mine = mine.saturating_add(theirs),
+            _ => {}
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub struct EngineOptions {
     pub default_subquery_step_ms: i64,
     /// `promql-delayed-name-removal`: `__name__`, `__type__` and `__unit__` are dropped at the end rather than by each function.
     pub delayed_name_removal: bool,
+    /// `use-start-timestamps`: `rate`, `increase`, `irate` and `resets` look at when counters began, where the store knows it.
+    pub start_timestamps: bool,
     /// Limits of each query.
     pub limits: QueryLimits,
     /// Whether plans are optimised. The answers are the same; without, a fault of the optimiser can be told from others.
@@ -38,6 +40,7 @@ impl Default for EngineOptions {
             lookback_ms: DEFAULT_LOOKBACK_MS,
             default_subquery_step_ms: DEFAULT_SUBQUERY_STEP_MS,
             delayed_name_removal: false,
+            start_timestamps: false,
             limits: QueryLimits::default(),
             optimise: true,
         }
@@ -103,12 +106,13 @@ impl Engine {
         let options = PlanOptions {
             lookback_ms: ctx.lookback_ms.unwrap_or(self.options.lookback_ms),
             default_subquery_step_ms: self.options.default_subquery_step_ms,
+            start_timestamps: self.options.start_timestamps,
         };
         let mut plan: Plan = Planner::new(options, time, &state.budget).plan(expr)?;
         if self.options.optimise {
             optimise(&mut plan);
         }
-        let value = eval::run(&plan, time, &state, ctx.storage.as_ref())?;
+        let value = eval::run(&plan, time, &state, &ctx.storage)?;
         let (warnings, infos) = state.annotations.render(ctx.text.as_deref());
         Ok(QueryResult { value, warnings, infos, stats: state.budget.stats() })
     }

@@ -29,6 +29,7 @@ mod column;
 mod element;
 mod histogram;
 mod identity;
+mod info;
 mod join;
 mod presence;
 mod range;
@@ -40,6 +41,7 @@ mod scalar;
 mod selector;
 mod series;
 mod set;
+mod smoothed;
 mod sort;
 mod subquery;
 mod vector_scalar;
@@ -96,7 +98,7 @@ impl QueryState {
 }
 
 /// Evaluates a plan.
-pub(crate) fn run(plan: &Plan, time: QueryTime, state: &Arc<QueryState>, storage: &dyn Queryable) -> Result<QueryValue, QueryError> {
+pub(crate) fn run(plan: &Plan, time: QueryTime, state: &Arc<QueryState>, storage: &Arc<dyn Queryable>) -> Result<QueryValue, QueryError> {
     let grid = time.grid(&state.budget)?;
     let builder = Builder::new(state, storage);
     match plan {

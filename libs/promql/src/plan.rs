@@ -18,6 +18,7 @@ mod binary;
 mod call;
 mod duration;
 mod grid;
+mod info;
 mod invariant;
 mod optimise;
 mod planner;
@@ -101,12 +102,12 @@ pub struct VectorPlan {
 /// The vector operators.
 #[derive(Debug, Clone)]
 pub enum VectorOp {
-    /// The latest sample of each series; its timestamp instead of its value where `timestamp` is set.
+    /// The latest sample of each series.
     Selector {
         /// The series.
         selector: SelectorPlan,
-        /// `timestamp(selector)`.
-        timestamp: bool,
+        /// What is taken of the sample.
+        read: SampleRead,
     },
     /// A function over windows of samples.
     Range(RangeCallPlan),
@@ -165,6 +166,10 @@ pub enum VectorOp {
         /// The input.
         input: Box<VectorPlan>,
     },
+    /// `start_timestamp` where no sample's start time can be told: the input is evaluated, and nothing comes of it.
+    Nothing(Box<VectorPlan>),
+    /// `info`.
+    Info(InfoPlan),
     /// An aggregation.
     Aggregate(AggregatePlan),
     /// Vector and scalar.
@@ -186,6 +191,28 @@ pub enum VectorOp {
     Repeat(Box<VectorPlan>),
 }
 
+/// What an instant selector takes of a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleRead {
+    /// Its value.
+    Value,
+    /// Its time, for `timestamp(selector)`.
+    Timestamp,
+    /// When its counter began, for `start_timestamp(selector)`.
+    StartTimestamp,
+}
+
+/// `anchored` or `smoothed`: how far outside of their windows samples are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extension {
+    /// Which of the two.
+    pub kind: ExtendedRange,
+    /// Milliseconds before the window.
+    pub before_ms: i64,
+    /// Milliseconds after the window.
+    pub after_ms: i64,
+}
+
 /// A selector with its times resolved.
 #[derive(Debug, Clone)]
 pub struct SelectorPlan {
@@ -199,6 +226,8 @@ pub struct SelectorPlan {
     pub reference: Reference,
     /// How far back samples count, exclusive: the lookback or the range, in milliseconds.
     pub window_ms: i64,
+    /// `anchored` or `smoothed`.
+    pub extended: Option<Extension>,
     /// For the store.
     pub hints: SelectHints,
 }
@@ -207,8 +236,9 @@ impl SelectorPlan {
     /// First and last millisecond of samples that can matter, both inclusive.
     #[must_use]
     pub fn time_range(&self) -> (i64, i64) {
-        let first = self.reference.at(self.grid.start());
-        (first.saturating_sub(self.window_ms).saturating_add(1), self.reference.at(self.grid.last()))
+        let (before, after) = self.extended.map_or((0, 0), |e| (e.before_ms, e.after_ms));
+        let first = self.reference.at(self.grid.start()).saturating_sub(self.window_ms).saturating_sub(before);
+        (first.saturating_add(1), self.reference.at(self.grid.last()).saturating_add(after))
     }
 }
 
@@ -269,6 +299,20 @@ pub struct RangeCallPlan {
     pub params: Vec<ScalarPlan>,
     /// Where the first argument stands, which annotations point at.
     pub first_arg: TextSpan,
+}
+
+/// `info(v, {…})`: labels of info metrics, found by `instance` and `job`, are added to series.
+#[derive(Debug, Clone)]
+pub struct InfoPlan {
+    /// What is enriched.
+    pub input: Box<VectorPlan>,
+    /// Which metrics are info metrics; all must match the name. Series of these names are not enriched.
+    pub names: Vec<Matcher>,
+    /// What info series must match besides. If there is any, only the labels that they name are added, and series that find no info series
+    /// stay only if all of these match a missing label.
+    pub data: Vec<Matcher>,
+    /// The info series, as of the times that the input is looked at; its matchers are made from these and the input's labels.
+    pub selector: SelectorPlan,
 }
 
 /// What `label_replace` and `label_join` do. Checked when planned.
@@ -384,13 +428,4 @@ pub struct JoinPlan {
     pub matching: VectorMatching,
     /// `bool`.
     pub return_bool: bool,
-}
-
-/// Extended ranges (`anchored`, `smoothed`) are parsed, and refused by the planner with this text.
-pub(crate) fn unsupported_extended(extended: ExtendedRange) -> String {
-    let name = match extended {
-        ExtendedRange::Anchored => "anchored",
-        ExtendedRange::Smoothed => "smoothed",
-    };
-    format!("the {name} modifier is not supported")
 }

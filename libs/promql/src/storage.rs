@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use model::{Matcher, Projection, SeriesChunks};
+use model::{Matcher, Projection, SeriesChunks, SeriesHash};
 
 use crate::error::QueryError;
 
@@ -36,6 +36,8 @@ pub struct SelectHints {
     pub grouping: Option<(Vec<String>, bool)>,
     /// What of each series is looked at.
     pub projection: Projection,
+    /// Whether start times of samples are of use ([`SeriesSource::start_times`]).
+    pub start_times: bool,
 }
 
 /// A stream of series. Each series comes once, with all its chunks in the asked range (and perhaps some outside of it),
@@ -43,6 +45,12 @@ pub struct SelectHints {
 pub trait SeriesSource: Send {
     /// The next few series, or `None` at the end. Blocks. After an error the source is at its end.
     fn next_batch(&mut self) -> Result<Option<Vec<SeriesChunks>>, QueryError>;
+
+    /// When the counters of a series began, for samples of the batch that came last: pairs of a sample's time and its start time in
+    /// milliseconds, ascending. A sample without a pair has an unknown start. Asked only with [`SelectHints::start_times`].
+    fn start_times(&mut self, _series: SeriesHash) -> Option<Arc<[(i64, i64)]>> {
+        None
+    }
 }
 
 /// A store of series for one tenant. `select` is called for every selector before evaluation starts, so that sources can

@@ -56,6 +56,20 @@ impl Stream for FloatsOnly {
     }
 }
 
+/// Evaluates the input and yields nothing of it.
+pub(super) struct Drained(pub(super) BoxStream);
+
+impl Stream for Drained {
+    fn next_batch(&mut self) -> Result<Option<Vec<Series>>, QueryError> {
+        self.0.drain()?;
+        Ok(None)
+    }
+
+    fn whole(&self) -> bool {
+        true
+    }
+}
+
 /// Functions of native histograms: floats have no result, histograms are refused.
 pub(super) struct HistogramOnly {
     input: BoxStream,

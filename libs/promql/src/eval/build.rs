@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::QueryState;
 use super::absent::{Absent, Watched};
-use super::adapters::{FloatsOnly, FromScalar, HistogramOnly};
+use super::adapters::{Drained, FloatsOnly, FromScalar, HistogramOnly};
 use super::aggregate::{Aggregation, CountValues, Fold, Pick, Ratio};
 use super::element::{ElementOperator, Mapping};
 use super::histogram::{BucketFunction, Buckets};
 use super::identity::LabelSubset;
+use super::info::Info;
 use super::join::Join;
 use super::range::{RangeOperator, WindowFeed};
 use super::relabel::Relabel;
@@ -24,19 +25,20 @@ use crate::error::QueryError;
 use crate::functions::range::{RangeCall, Windows};
 use crate::parser::ast::AggregateOp;
 use crate::plan::{
-    AggregatePlan, BucketPlan, JoinPlan, MatrixPlan, RangeCallPlan, ScalarPlan, SortOrder, VectorOp, VectorPlan, VectorScalarPlan,
+    AggregatePlan, BucketPlan, JoinPlan, MatrixPlan, RangeCallPlan, SampleRead, ScalarPlan, SortOrder, VectorOp, VectorPlan,
+    VectorScalarPlan,
 };
 use crate::storage::Queryable;
 
 /// Builds operators for one query.
 pub(crate) struct Builder<'a> {
     state: &'a Arc<QueryState>,
-    storage: &'a dyn Queryable,
+    storage: &'a Arc<dyn Queryable>,
 }
 
 impl<'a> Builder<'a> {
     /// A builder.
-    pub(crate) fn new(state: &'a Arc<QueryState>, storage: &'a dyn Queryable) -> Self {
+    pub(crate) fn new(state: &'a Arc<QueryState>, storage: &'a Arc<dyn Queryable>) -> Self {
         Self { state, storage }
     }
 
@@ -47,9 +49,9 @@ impl<'a> Builder<'a> {
             return Ok(Box::new(Nothing));
         }
         Ok(match &plan.op {
-            VectorOp::Selector { selector, timestamp } => {
-                let stream: BoxStream = Box::new(InstantSelector::open(selector, *timestamp, self.storage, state)?);
-                if *timestamp { self.nameless(stream, plan) } else { stream }
+            VectorOp::Selector { selector, read } => {
+                let stream: BoxStream = Box::new(InstantSelector::open(selector, *read, self.storage.as_ref(), state)?);
+                if *read == SampleRead::Value { stream } else { self.nameless(stream, plan) }
             }
             VectorOp::Range(call) => self.range(call, plan)?,
             VectorOp::AbsentOverTime { source, labels } => {
@@ -69,6 +71,8 @@ impl<'a> Builder<'a> {
                 let function = self.buckets(function)?;
                 Box::new(Buckets::new(self.vector(input)?, input.span, function, plan.grid, state))
             }
+            VectorOp::Nothing(input) => Box::new(Drained(self.vector(input)?)),
+            VectorOp::Info(info) => Box::new(Info::new(self.vector(&info.input)?, info.clone(), self.storage, state)),
             VectorOp::HistogramOnly { function, input } => Box::new(HistogramOnly::new(self.vector(input)?, function)),
             VectorOp::Aggregate(aggregate) => self.aggregate(aggregate, plan)?,
             VectorOp::VectorScalar(binary) => self.vector_scalar(binary, plan)?,
@@ -81,7 +85,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// `timestamp` of a selector is a function of it like others: the name goes.
+    /// `timestamp` and `start_timestamp` of a selector are functions of it like others: the name goes.
     fn nameless(&self, stream: BoxStream, plan: &VectorPlan) -> BoxStream {
         let mapping = Mapping::Identity;
         Box::new(ElementOperator::new(stream, mapping, Vec::new(), plan.grid, self.state))
@@ -91,7 +95,11 @@ impl<'a> Builder<'a> {
         let (feed, windows) = self.windows(&call.source)?;
         debug_assert_eq!(windows.grid, plan.grid);
         let params = self.scalars(&call.params)?;
-        let evaluation = RangeCall { function: call.function, windows, params: Vec::new(), cancel: self.state.cancel.clone() };
+        let extended = match &call.source {
+            MatrixPlan::Selector(selector) => selector.extended,
+            MatrixPlan::Subquery(_) => None,
+        };
+        let evaluation = RangeCall { function: call.function, windows, extended, params: Vec::new(), cancel: self.state.cancel.clone() };
         Ok(Box::new(RangeOperator::new(feed, evaluation, params, call.first_arg, self.state)))
     }
 
@@ -100,7 +108,7 @@ impl<'a> Builder<'a> {
         Ok(match plan {
             MatrixPlan::Selector(s) => {
                 let windows = Windows { grid: s.grid, reference: s.reference, range_ms: s.window_ms };
-                (WindowFeed::Selector(Feed::open(s, self.storage, self.state)?), windows)
+                (WindowFeed::Selector(Feed::open(s, self.storage.as_ref(), self.state)?), windows)
             }
             MatrixPlan::Subquery(s) => {
                 let windows = Windows { grid: s.grid, reference: s.reference, range_ms: s.range_ms };

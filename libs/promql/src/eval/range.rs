@@ -90,6 +90,9 @@ impl RangeOperator {
             let text = format!("ignored histograms in a range containing both floats and histograms for metric name {:?}", metric());
             annotations.info(&text, self.first_arg);
         }
+        if notes.start_overlaps > 0 {
+            annotations.start_overlaps(metric(), notes.start_overlaps, self.first_arg);
+        }
         if notes.mixed {
             annotations.warn(&format!("encountered a mix of histograms and floats for metric name {:?}", metric()), self.first_arg);
         }

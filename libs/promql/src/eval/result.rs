@@ -11,8 +11,9 @@ use super::samples::Samples;
 use super::series::{BoxStream, DuplicateGuard, Merged, Series};
 use super::{QueryState, Windows};
 use crate::error::QueryError;
+use crate::functions::extended;
 use crate::limits::Charge;
-use crate::plan::{Grid, MatrixPlan, QueryTime};
+use crate::plan::{Extension, Grid, MatrixPlan, QueryTime};
 use crate::value::{InstantSeries, Point, PointValue, QueryValue, RangeSeries};
 
 /// The answer of a scalar expression.
@@ -116,10 +117,17 @@ fn points(column: &StepVector, grid: Grid) -> Vec<Point> {
 /// The answer of a range vector expression: the samples of its only window.
 pub(super) fn matrix(builder: &Builder<'_>, plan: &MatrixPlan, state: &Arc<QueryState>) -> Result<QueryValue, QueryError> {
     let (mut feed, windows) = builder.windows(plan)?;
+    let extension = match plan {
+        MatrixPlan::Selector(selector) => selector.extended,
+        MatrixPlan::Subquery(_) => None,
+    };
     let mut charge = Charge::none(&state.budget);
     let mut out = Vec::new();
     while let Some((labels, drop_name, samples)) = feed.next()? {
-        let points = window_points(samples, &windows);
+        let points = match extension {
+            Some(extension) => extended_points(samples, &windows, extension)?,
+            None => window_points(samples, &windows),
+        };
         if points.is_empty() {
             continue;
         }
@@ -132,6 +140,11 @@ pub(super) fn matrix(builder: &Builder<'_>, plan: &MatrixPlan, state: &Arc<Query
         return Err(super::series::same_labelset());
     }
     Ok(QueryValue::Matrix(out))
+}
+
+fn extended_points(samples: &Samples, windows: &Windows, extension: Extension) -> Result<Vec<Point>, QueryError> {
+    let points = extended::points(windows, extension, samples)?;
+    Ok(points.into_iter().map(|(t, v)| Point { t, value: PointValue::Float(v) }).collect())
 }
 
 fn window_points(samples: &Samples, windows: &Windows) -> Vec<Point> {

@@ -17,6 +17,10 @@ pub struct Samples {
     pub vs: Vec<f64>,
     /// Histograms.
     pub histograms: Vec<(i64, Arc<FloatHistogram>)>,
+    /// When the counter of each float began, in milliseconds, 0 if unknown; empty if nothing is known of the series.
+    pub float_starts: Vec<i64>,
+    /// The same of histograms.
+    pub histogram_starts: Vec<i64>,
     spare_ts: Vec<i64>,
     spare_vs: Vec<f64>,
 }
@@ -27,6 +31,15 @@ impl Samples {
         self.ts.clear();
         self.vs.clear();
         self.histograms.clear();
+        self.float_starts.clear();
+        self.histogram_starts.clear();
+    }
+
+    /// Takes over start times: pairs of a sample's time and its start, ascending.
+    pub(super) fn set_starts(&mut self, known: &[(i64, i64)]) {
+        let start_of = |t: i64| known.binary_search_by_key(&t, |(t, _)| *t).ok().and_then(|at| known.get(at)).map_or(0, |(_, st)| *st);
+        self.float_starts.extend(self.ts.iter().map(|t| start_of(*t)));
+        self.histogram_starts.extend(self.histograms.iter().map(|(t, _)| start_of(*t)));
     }
 
     /// Decodes the samples of a series from `min_t` to `max_t`, both inclusive, in place of what was there. Where chunks overlap, the first
@@ -55,11 +68,15 @@ impl Samples {
     pub fn drop_stale(&mut self) {
         if self.vs.iter().any(|v| is_stale_nan(*v)) {
             let stale: Vec<bool> = self.vs.iter().map(|v| is_stale_nan(*v)).collect();
-            let mut keep = stale.iter();
-            self.ts.retain(|_| !keep.next().is_some_and(|s| *s));
+            retain_unmarked(&mut self.ts, &stale);
+            retain_unmarked(&mut self.float_starts, &stale);
             self.vs.retain(|v| !is_stale_nan(*v));
         }
-        self.histograms.retain(|(_, h)| !is_stale_nan(h.sum));
+        if self.histograms.iter().any(|(_, h)| is_stale_nan(h.sum)) {
+            let stale: Vec<bool> = self.histograms.iter().map(|(_, h)| is_stale_nan(h.sum)).collect();
+            retain_unmarked(&mut self.histogram_starts, &stale);
+            self.histograms.retain(|(_, h)| !is_stale_nan(h.sum));
+        }
     }
 
     /// The number of samples.
@@ -148,6 +165,12 @@ impl Samples {
             self.histograms.retain(|(t, _)| ts.binary_search(t).is_err());
         }
     }
+}
+
+/// Keeps what is not marked.
+fn retain_unmarked<T>(items: &mut Vec<T>, marks: &[bool]) {
+    let mut marks = marks.iter();
+    items.retain(|_| !marks.next().is_some_and(|marked| *marked));
 }
 
 fn damaged(error: tsdb::chunk::ChunkError) -> QueryError {

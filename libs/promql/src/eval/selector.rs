@@ -7,10 +7,10 @@ use model::{Labels, SeriesChunks, SeriesHash, is_stale_nan};
 use super::column::{StepVector, is_absent};
 use super::samples::Samples;
 use super::series::{Series, Stream};
-use super::{QueryState, batch_len, column_bytes};
+use super::{QueryState, batch_len, column_bytes, smoothed};
 use crate::error::QueryError;
 use crate::limits::Charge;
-use crate::plan::SelectorPlan;
+use crate::plan::{SampleRead, SelectorPlan};
 use crate::storage::{Queryable, SelectRequest, SeriesSource};
 
 /// One selector's series, decoded one at a time.
@@ -27,6 +27,7 @@ pub(super) struct Feed {
     hash: SeriesHash,
     /// Whether the store was told that some labels do not matter.
     some_labels: bool,
+    start_times: bool,
     state: Arc<QueryState>,
 }
 
@@ -49,6 +50,7 @@ impl Feed {
             time_range,
             hash: SeriesHash(0),
             some_labels: plan.hints.projection.labels.is_some(),
+            start_times: plan.hints.start_times,
             state: Arc::clone(state),
         })
     }
@@ -76,6 +78,12 @@ impl Feed {
             }
             if !self.samples.is_empty() {
                 self.hash = series.hash;
+                if self.start_times
+                    && let Some(known) = self.source.start_times(series.hash)
+                {
+                    self.decoded.grow(size_of::<i64>() * self.samples.len())?;
+                    self.samples.set_starts(&known);
+                }
                 return Ok(Some((series.labels, &mut self.samples)));
             }
         }
@@ -92,19 +100,26 @@ impl Feed {
     }
 }
 
-/// An instant vector selector: at each step the latest sample that is younger than the lookback, unless it is a stale marker.
+/// An instant vector selector: at each step the latest sample that is younger than the lookback, unless it is a stale marker; with
+/// `smoothed`, what lies between the samples around the step.
 pub(super) struct InstantSelector {
     feed: Feed,
     plan: SelectorPlan,
-    timestamp: bool,
+    read: SampleRead,
     in_flight: Charge,
+    state: Arc<QueryState>,
 }
 
 impl InstantSelector {
-    /// With `timestamp`, yields the time of the sample in its place.
-    pub(super) fn open(plan: &SelectorPlan, timestamp: bool, storage: &dyn Queryable, state: &Arc<QueryState>) -> Result<Self, QueryError> {
+    /// `read` says what of the sample is yielded.
+    pub(super) fn open(
+        plan: &SelectorPlan,
+        read: SampleRead,
+        storage: &dyn Queryable,
+        state: &Arc<QueryState>,
+    ) -> Result<Self, QueryError> {
         let in_flight = Charge::none(&state.budget);
-        Ok(Self { feed: Feed::open(plan, storage, state)?, plan: plan.clone(), timestamp, in_flight })
+        Ok(Self { feed: Feed::open(plan, storage, state)?, plan: plan.clone(), read, in_flight, state: Arc::clone(state) })
     }
 }
 
@@ -117,7 +132,11 @@ impl Stream for InstantSelector {
             let Some((labels, samples)) = self.feed.next()? else { break };
             self.in_flight.set((batch.len() + 1) * column_bytes(steps))?;
             let mut column = StepVector::absent(steps);
-            look_back(&self.plan, samples, self.timestamp, &mut column);
+            if self.read == SampleRead::Value && self.plan.extended.is_some() {
+                smoothed::fill(&self.plan, &labels, samples, &self.state, &mut column)?;
+            } else {
+                look_back(&self.plan, samples, self.read, &mut column);
+            }
             if !column.is_empty() {
                 batch.push(Series { labels, drop_name: false, column });
             }
@@ -131,7 +150,7 @@ impl Stream for InstantSelector {
 }
 
 /// Fills a column with the latest sample at each step.
-fn look_back(plan: &SelectorPlan, samples: &Samples, timestamp: bool, column: &mut StepVector) {
+pub(super) fn look_back(plan: &SelectorPlan, samples: &Samples, read: SampleRead, column: &mut StepVector) {
     let ts = samples.ts.as_slice();
     let mut next = 0;
     for (step, slot) in column.values.iter_mut().enumerate() {
@@ -142,16 +161,20 @@ fn look_back(plan: &SelectorPlan, samples: &Samples, timestamp: bool, column: &m
         let Some(last) = next.checked_sub(1) else { continue };
         // A stale marker is the mark of absence itself.
         if ts[last] > at.saturating_sub(plan.window_ms) && !is_absent(samples.vs[last]) {
-            *slot = if timestamp { ts[last] as f64 / 1000.0 } else { samples.vs[last] };
+            *slot = match read {
+                SampleRead::Value => samples.vs[last],
+                SampleRead::Timestamp => seconds(ts[last]),
+                SampleRead::StartTimestamp => seconds(samples.float_starts.get(last).copied().unwrap_or_default()),
+            };
         }
     }
     if !samples.histograms.is_empty() {
-        look_back_at_histograms(plan, samples, timestamp, column);
+        look_back_at_histograms(plan, samples, read, column);
     }
 }
 
 /// Replaces floats by histograms that are later.
-fn look_back_at_histograms(plan: &SelectorPlan, samples: &Samples, timestamp: bool, column: &mut StepVector) {
+fn look_back_at_histograms(plan: &SelectorPlan, samples: &Samples, read: SampleRead, column: &mut StepVector) {
     for step in 0..column.values.len() {
         let at = plan.reference.at(plan.grid.at(step));
         let float = samples.ts.partition_point(|t| *t <= at).checked_sub(1).map(|i| samples.ts[i]);
@@ -164,10 +187,16 @@ fn look_back_at_histograms(plan: &SelectorPlan, samples: &Samples, timestamp: bo
         if is_stale_nan(histogram.sum) {
             continue;
         }
-        if timestamp {
-            column.values[step] = *t as f64 / 1000.0;
-        } else {
-            column.put_histogram(step, Arc::clone(histogram));
+        match read {
+            SampleRead::Value => column.put_histogram(step, Arc::clone(histogram)),
+            SampleRead::Timestamp => column.values[step] = seconds(*t),
+            SampleRead::StartTimestamp => {
+                column.values[step] = seconds(samples.histogram_starts.get(last).copied().unwrap_or_default());
+            }
         }
     }
+}
+
+fn seconds(t: i64) -> f64 {
+    t as f64 / 1000.0
 }

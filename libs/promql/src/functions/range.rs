@@ -7,11 +7,11 @@
 use model::is_stale_nan;
 
 use super::kahan::KahanSum;
-use super::{extreme, over_time, quantile, rate, regression, sums};
+use super::{extended, extreme, over_time, quantile, rate, regression, sums};
 use crate::cancel::CancelToken;
 use crate::error::QueryError;
 use crate::eval::{Samples, ScalarColumn, StepVector};
-use crate::plan::{Grid, Reference};
+use crate::plan::{Extension, Grid, Reference};
 
 mod histograms;
 
@@ -96,6 +96,14 @@ impl RangeFunction {
     }
 }
 
+impl RangeFunction {
+    /// Whether it matters when a counter began.
+    #[must_use]
+    pub fn uses_start_times(self) -> bool {
+        matches!(self, Self::Rate | Self::Increase | Self::Irate | Self::Resets)
+    }
+}
+
 /// The windows of one series: one per step, `(end − range, end]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Windows {
@@ -151,6 +159,8 @@ pub struct RangeNotes {
     pub ignored_histograms: bool,
     /// A window had floats and histograms, which the function cannot take together: no result there.
     pub mixed: bool,
+    /// Windows with a counter that began before the sample before it was taken, and not with it.
+    pub start_overlaps: u64,
 }
 
 /// Buffers that live as long as a query, so that a series allocates nothing.
@@ -177,6 +187,8 @@ pub struct RangeCall {
     pub function: RangeFunction,
     /// The windows.
     pub windows: Windows,
+    /// `anchored` or `smoothed`.
+    pub extended: Option<Extension>,
     /// The scalar arguments.
     pub params: Vec<ScalarColumn>,
     /// Stops evaluations that go over long windows again and again.
@@ -193,24 +205,28 @@ impl RangeCall {
         debug_assert!(!samples.vs.iter().any(|v| is_stale_nan(*v)));
         let mut notes = RangeNotes::default();
         scratch.invalid_quantiles.clear();
-        self.floats(samples, scratch, &mut out.values)?;
+        if let Some(extension) = self.extended {
+            extended::evaluate(self, extension, samples, scratch, out, &mut notes)?;
+            return Ok(notes);
+        }
+        self.floats(samples, scratch, &mut out.values, &mut notes)?;
         if !samples.histograms.is_empty() {
             histograms::account(self, samples, out, &mut notes)?;
         }
         Ok(notes)
     }
 
-    fn floats(&self, s: &Samples, scratch: &mut RangeScratch, out: &mut [f64]) -> Result<(), QueryError> {
+    fn floats(&self, s: &Samples, scratch: &mut RangeScratch, out: &mut [f64], notes: &mut RangeNotes) -> Result<(), QueryError> {
         use RangeFunction as F;
         let (ts, vs, windows) = (s.ts.as_slice(), s.vs.as_slice(), &self.windows);
         match self.function {
-            F::Rate => rate::extrapolated(windows, ts, vs, rate::Kind::Rate, &mut scratch.resets, out),
-            F::Increase => rate::extrapolated(windows, ts, vs, rate::Kind::Increase, &mut scratch.resets, out),
-            F::Delta => rate::extrapolated(windows, ts, vs, rate::Kind::Delta, &mut scratch.resets, out),
-            F::Irate => rate::instant(windows, ts, vs, true, out),
-            F::Idelta => rate::instant(windows, ts, vs, false, out),
-            F::Changes => over_time::changes(windows, ts, vs, &mut scratch.counts, out),
-            F::Resets => over_time::resets(windows, ts, vs, &mut scratch.counts, out),
+            F::Rate => notes.start_overlaps = rate::extrapolated(windows, s, rate::Kind::Rate, &mut scratch.resets, out),
+            F::Increase => notes.start_overlaps = rate::extrapolated(windows, s, rate::Kind::Increase, &mut scratch.resets, out),
+            F::Delta => _ = rate::extrapolated(windows, s, rate::Kind::Delta, &mut scratch.resets, out),
+            F::Irate => rate::instant(windows, s, true, out),
+            F::Idelta => rate::instant(windows, s, false, out),
+            F::Changes => over_time::changes(windows, s, &mut scratch.counts, out),
+            F::Resets => over_time::resets(windows, s, &mut scratch.counts, out),
             F::MaxOverTime => extreme::over_time(windows, ts, vs, true, &mut scratch.deque, |i| vs[i], out),
             F::MinOverTime => extreme::over_time(windows, ts, vs, false, &mut scratch.deque, |i| vs[i], out),
             F::TsOfMaxOverTime => extreme::over_time(windows, ts, vs, true, &mut scratch.deque, |i| seconds(ts[i]), out),

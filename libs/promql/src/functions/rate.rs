@@ -1,6 +1,8 @@
 //! `rate`, `increase`, `delta`, and their instant relatives.
 
 use super::range::{Window, Windows};
+use super::start_times;
+use crate::eval::Samples;
 
 /// Which of the extrapolating functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,21 +18,30 @@ pub enum Kind {
 /// A gap to the window's edge of up to this many average sample distances is taken to be sampling, not the series' end.
 const EXTRAPOLATION_THRESHOLD: f64 = 1.1;
 
-/// Evaluates one of the extrapolating functions at every step.
+/// Evaluates one of the extrapolating functions at every step; how many windows hold a sample whose start time overlaps with the sample before.
 ///
 /// Resets are found once per series; a window visits only those inside it, in order, so that the sum is rounded as it would
 /// be by going over the samples.
-pub fn extrapolated(windows: &Windows, ts: &[i64], vs: &[f64], kind: Kind, resets: &mut Vec<usize>, out: &mut [f64]) {
+pub fn extrapolated(windows: &Windows, s: &Samples, kind: Kind, resets: &mut Vec<usize>, out: &mut [f64]) -> u64 {
+    let (ts, vs) = (s.ts.as_slice(), s.vs.as_slice());
     let is_counter = kind != Kind::Delta;
+    let starts = if is_counter { s.float_starts.as_slice() } else { &[] };
     resets.clear();
     if is_counter {
-        resets.extend(vs.windows(2).enumerate().filter(|(_, pair)| pair[1] < pair[0]).map(|(i, _)| i + 1));
+        resets.extend(
+            vs.windows(2).enumerate().filter(|(i, pair)| pair[1] < pair[0] || has_new_start(starts, ts, i + 1)).map(|(i, _)| i + 1),
+        );
     }
     let per_second = if kind == Kind::Rate { windows.range_ms as f64 / 1000.0 } else { 1.0 };
-    let mut first_reset = 0;
+    let (mut first_reset, mut overlapping) = (0, 0);
     windows.each(ts, |w| {
-        if w.hi - w.lo < 2 {
+        let zero = starts.get(w.lo).and_then(|start| start_times::zero_point(*start, w.start, ts[w.lo]));
+        if w.hi - w.lo < 2 && zero.is_none() {
             return;
+        }
+        if !starts.is_empty() {
+            let overlaps = |i: usize| start_times::overlaps(starts[i - 1], ts[i - 1], starts[i]);
+            overlapping += u64::from((w.lo + 1..w.hi).any(overlaps));
         }
         while first_reset < resets.len() && resets[first_reset] <= w.lo {
             first_reset += 1;
@@ -39,12 +50,25 @@ pub fn extrapolated(windows: &Windows, ts: &[i64], vs: &[f64], kind: Kind, reset
         for reset in resets[first_reset..].iter().take_while(|r| **r < w.hi) {
             result += vs[reset - 1];
         }
-        let mut factor = extrapolation_factor(&w, ts, vs[w.lo], result, is_counter);
+        let mut factor = match zero {
+            Some(zero) => {
+                result += vs[w.lo];
+                factor_from_zero(&w, ts, zero)
+            }
+            None => extrapolation_factor(&w, ts, vs[w.lo], result, is_counter),
+        };
         if kind == Kind::Rate {
             factor /= per_second;
         }
         out[w.step] = result * factor;
     });
+    overlapping
+}
+
+/// Whether start times, if there are any, tell a reset before sample `i`, which is not the first.
+#[inline]
+pub(super) fn has_new_start(starts: &[i64], ts: &[i64], i: usize) -> bool {
+    !starts.is_empty() && start_times::is_reset(starts[i - 1], ts[i - 1], starts[i], ts[i])
 }
 
 /// How much longer the window is, in effect, than the time between its first and last sample.
@@ -72,15 +96,30 @@ fn extrapolation_factor(w: &Window, ts: &[i64], first_value: f64, increase: f64,
     (sampled + to_start + to_end) / sampled
 }
 
+/// The same for a counter that was zero at a time inside of the window, which stands for a first sample: nothing is guessed before it.
+fn factor_from_zero(w: &Window, ts: &[i64], zero: i64) -> f64 {
+    let last_t = ts[w.hi - 1];
+    let seconds = |from: i64, to: i64| to.wrapping_sub(from) as f64 / 1000.0;
+    let average = if w.hi - w.lo > 1 { seconds(ts[w.lo], last_t) / (w.hi - w.lo - 1) as f64 } else { 0.0 };
+    let mut to_end = seconds(last_t, w.end);
+    if to_end >= average * EXTRAPOLATION_THRESHOLD {
+        to_end = average / 2.0;
+    }
+    let covered = seconds(zero, last_t);
+    (covered + to_end) / covered
+}
+
 /// `irate` and `idelta`: the last two samples.
-pub fn instant(windows: &Windows, ts: &[i64], vs: &[f64], is_rate: bool, out: &mut [f64]) {
+pub fn instant(windows: &Windows, s: &Samples, is_rate: bool, out: &mut [f64]) {
+    let (ts, vs) = (s.ts.as_slice(), s.vs.as_slice());
     windows.each(ts, |w| {
         if w.hi - w.lo < 2 {
             return;
         }
         let (before, last) = (vs[w.hi - 2], vs[w.hi - 1]);
         // After a reset the counter started from zero.
-        let difference = if is_rate && last < before { last } else { last - before };
+        let reset = is_rate && (last < before || has_new_start(&s.float_starts, ts, w.hi - 1));
+        let difference = if reset { last } else { last - before };
         let seconds = ts[w.hi - 1].wrapping_sub(ts[w.hi - 2]) as f64 / 1000.0;
         out[w.step] = if is_rate { difference / seconds } else { difference };
     });

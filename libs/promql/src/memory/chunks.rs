@@ -19,6 +19,9 @@ pub(super) struct SeriesWriter {
     /// Whether the last of `chunks` is the open one's copy.
     published: bool,
     last_t: Option<i64>,
+    /// Times of samples and when their counters began, where that is known. They lie beside the chunks, whose encodings are those of
+    /// Prometheus's heads before start times were stored.
+    starts: Vec<(i64, i64)>,
 }
 
 #[derive(Debug, Clone)]
@@ -37,7 +40,7 @@ enum Appender {
 impl SeriesWriter {
     pub(super) fn new(labels: Labels) -> Self {
         let hash = labels.hash();
-        Self { chunks: SeriesChunks { labels, hash, chunks: Vec::new() }, open: None, published: false, last_t: None }
+        Self { chunks: SeriesChunks { labels, hash, chunks: Vec::new() }, open: None, published: false, last_t: None, starts: Vec::new() }
     }
 
     /// What queries see.
@@ -45,8 +48,13 @@ impl SeriesWriter {
         &self.chunks
     }
 
+    /// Times of samples and when their counters began.
+    pub(super) fn starts(&self) -> &[(i64, i64)] {
+        &self.starts
+    }
+
     /// Appends a sample; queries see it after [`Self::publish`].
-    pub(super) fn append(&mut self, point: &Point) -> Result<(), MemoryError> {
+    pub(super) fn append(&mut self, point: &Point, start: Option<i64>) -> Result<(), MemoryError> {
         if let Some(last) = self.last_t.filter(|last| point.t <= *last) {
             return Err(MemoryError::OutOfOrder { labels: self.chunks.labels.clone(), t: point.t, last });
         }
@@ -55,6 +63,7 @@ impl SeriesWriter {
             PointValue::Histogram(h) => self.append_histogram(point.t, h)?,
         }
         self.last_t = Some(point.t);
+        self.starts.extend(start.map(|start| (point.t, start)));
         Ok(())
     }
 

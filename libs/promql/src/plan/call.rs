@@ -5,10 +5,12 @@ use model::{Labels, LabelsBuilder, MatchOp};
 
 use super::grid::Grid;
 use super::planner::{Context, unwrap_parens};
-use super::{BucketPlan, MatrixPlan, Plan, RangeCallPlan, RelabelRule, ScalarPlan, SortOrder, VectorOp, VectorPlan};
+use super::{
+    BucketPlan, MatrixPlan, Plan, RangeCallPlan, RelabelRule, SampleRead, ScalarPlan, SelectorPlan, SortOrder, VectorOp, VectorPlan,
+};
 use crate::error::QueryError;
 use crate::functions::{ElementFunction, RangeFunction, go_max, go_min};
-use crate::parser::ast::{Call, Expr, ValueType};
+use crate::parser::ast::{Call, Expr, ExtendedRange, ValueType};
 
 /// The largest compiled pattern of `label_replace`.
 const MAX_PATTERN_BYTES: usize = model::matcher::MAX_COMPILED_BYTES;
@@ -44,10 +46,11 @@ impl Context<'_> {
 
     fn vector_call(&self, call: &Call, grid: Grid) -> Result<VectorOp, QueryError> {
         let name = call.function.name;
-        if name == "timestamp"
-            && let Expr::Vector(selector) = unwrap_parens(argument(call, 0)?)
-        {
-            return self.instant_selector(selector, grid, true).map(|plan| plan.op);
+        if let ("timestamp" | "start_timestamp", Some(Expr::Vector(selector))) = (name, call.args.first().map(unwrap_parens)) {
+            let read = if name == "timestamp" { SampleRead::Timestamp } else { SampleRead::StartTimestamp };
+            let plan = self.instant_selector(selector, grid, read)?;
+            let known = read == SampleRead::Timestamp || self.options.start_timestamps;
+            return Ok(if known { plan.op } else { VectorOp::Nothing(Box::new(plan)) });
         }
         if let Some(function) = ElementFunction::from_name(name) {
             return self.element(function, call, grid);
@@ -63,7 +66,9 @@ impl Context<'_> {
             }
             "absent_over_time" => {
                 let arg = argument(call, 0)?;
-                Ok(VectorOp::AbsentOverTime { source: self.matrix(arg, grid)?, labels: absent_labels(arg) })
+                let source = self.matrix(arg, grid)?;
+                check_extended(name, &source)?;
+                Ok(VectorOp::AbsentOverTime { source, labels: absent_labels(arg) })
             }
             "label_replace" | "label_join" => {
                 let rule = if name == "label_replace" { self.label_replace(call)? } else { self.label_join(call)? };
@@ -74,6 +79,9 @@ impl Context<'_> {
             "histogram_avg" | "histogram_count" | "histogram_stddev" | "histogram_stdvar" | "histogram_sum" => {
                 Ok(VectorOp::HistogramOnly { function: name, input: self.vector(argument(call, 0)?, grid)? })
             }
+            // Of an expression, nobody knows when it began.
+            "start_timestamp" => Ok(VectorOp::Nothing(self.vector(argument(call, 0)?, grid)?)),
+            "info" => self.info(call, grid).map(VectorOp::Info),
             name => Err(unknown(name)),
         }
     }
@@ -102,8 +110,10 @@ impl Context<'_> {
             }
         }
         let mut source = source.ok_or_else(|| too_few(call))?;
+        check_extended(call.function.name, &source)?;
         if let MatrixPlan::Selector(selector) = &mut source {
             selector.hints.function = call.function.name;
+            selector.hints.start_times = self.options.start_timestamps && function.uses_start_times();
         }
         let first_arg = unwrap_parens(argument(call, 0)?).span();
         Ok(VectorOp::Range(RangeCallPlan { function, source, params, first_arg }))
@@ -192,12 +202,25 @@ fn absent_labels(arg: &Expr) -> Labels {
     labels.build()
 }
 
+/// `anchored` and `smoothed` change which samples a window holds, which only some functions can deal with.
+fn check_extended(function: &str, source: &MatrixPlan) -> Result<(), QueryError> {
+    let MatrixPlan::Selector(SelectorPlan { extended: Some(extension), .. }) = source else { return Ok(()) };
+    let (name, fit): (_, &[&str]) = match extension.kind {
+        ExtendedRange::Anchored => ("anchored", &["changes", "delta", "increase", "rate", "resets"]),
+        ExtendedRange::Smoothed => ("smoothed", &["delta", "increase", "rate"]),
+    };
+    if fit.contains(&function) {
+        return Ok(());
+    }
+    Err(QueryError::Execution(format!("{name} modifier can only be used with: {} - not with {function}", fit.join(", "))))
+}
+
 /// Any UTF-8 is a label name, but no name is empty. The replacement character stands for bytes that were no UTF-8 in the expression.
 fn is_label_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(char::REPLACEMENT_CHARACTER)
 }
 
-fn argument(call: &Call, i: usize) -> Result<&Expr, QueryError> {
+pub(super) fn argument(call: &Call, i: usize) -> Result<&Expr, QueryError> {
     call.args.get(i).ok_or_else(|| too_few(call))
 }
 

@@ -2,7 +2,7 @@
 
 use super::grid::{Grid, QueryTime};
 use super::invariant::Invariant;
-use super::{MatrixPlan, Plan, ScalarPlan, VectorOp, VectorPlan};
+use super::{MatrixPlan, Plan, SampleRead, ScalarPlan, VectorOp, VectorPlan};
 use crate::error::QueryError;
 use crate::limits::Budget;
 use crate::parser::ast::{Expr, TextSpan, Unary, ValueType};
@@ -14,6 +14,8 @@ pub struct PlanOptions {
     pub lookback_ms: i64,
     /// The step of subqueries that name none, in milliseconds.
     pub default_subquery_step_ms: i64,
+    /// Whether functions of counters look at start times.
+    pub start_timestamps: bool,
 }
 
 /// Plans one query.
@@ -64,7 +66,7 @@ impl Context<'_> {
         match expr {
             Expr::Number(n) => Ok(Plan::Scalar(ScalarPlan::Constant(n.value))),
             Expr::String(s) => Ok(Plan::Text(s.value.clone())),
-            Expr::Vector(selector) => self.instant_selector(selector, grid, false).map(Plan::Vector),
+            Expr::Vector(selector) => self.instant_selector(selector, grid, SampleRead::Value).map(Plan::Vector),
             Expr::Matrix(selector) => self.range_selector(selector, grid).map(Plan::Matrix),
             Expr::Subquery(subquery) => self.subquery(subquery, grid).map(Plan::Matrix),
             Expr::Call(call) => self.call(call, grid),

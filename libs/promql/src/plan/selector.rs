@@ -2,54 +2,57 @@
 
 use std::sync::Arc;
 
-use model::Projection;
-
 use super::duration;
 use super::grid::{Grid, Reference};
 use super::planner::Context;
-use super::{MatrixPlan, SelectorPlan, SubqueryPlan, VectorOp, VectorPlan, unsupported_extended};
+use super::{Extension, MatrixPlan, SampleRead, SelectorPlan, SubqueryPlan, VectorOp, VectorPlan};
 use crate::error::QueryError;
-use crate::parser::ast::{AtModifier, DurationValue, MatrixSelector, Subquery, TextSpan, VectorSelector};
+use crate::parser::ast::{AtModifier, DurationValue, ExtendedRange, MatrixSelector, Subquery, VectorSelector};
 use crate::storage::SelectHints;
 
 impl Context<'_> {
-    /// `x`, or `timestamp(x)`.
-    pub(super) fn instant_selector(&self, selector: &VectorSelector, grid: Grid, timestamp: bool) -> Result<VectorPlan, QueryError> {
-        let function = if timestamp { "timestamp" } else { "" };
-        let plan = self.selector(selector, selector.span, grid, self.options.lookback_ms, function, 0)?;
-        Ok(VectorPlan { grid, span: selector.span, op: VectorOp::Selector { selector: plan, timestamp } })
+    /// `x`, `timestamp(x)`, or `start_timestamp(x)`.
+    pub(super) fn instant_selector(&self, selector: &VectorSelector, grid: Grid, read: SampleRead) -> Result<VectorPlan, QueryError> {
+        let mut plan = self.selector(selector, grid, self.options.lookback_ms)?;
+        plan.hints.function = match read {
+            SampleRead::Value => "",
+            SampleRead::Timestamp => "timestamp",
+            SampleRead::StartTimestamp => "start_timestamp",
+        };
+        plan.hints.start_times = read == SampleRead::StartTimestamp;
+        if selector.extended == Some(ExtendedRange::Smoothed) {
+            plan.extended = Some(Extension { kind: ExtendedRange::Smoothed, before_ms: 0, after_ms: self.options.lookback_ms });
+        }
+        Ok(VectorPlan { grid, span: selector.span, op: VectorOp::Selector { selector: plan, read } })
     }
 
     /// `x[5m]`.
     pub(super) fn range_selector(&self, matrix: &MatrixSelector, grid: Grid) -> Result<MatrixPlan, QueryError> {
         let range_ms = duration::positive(&matrix.range, self.time)?;
-        self.selector(&matrix.selector, matrix.span, grid, range_ms, "", range_ms).map(MatrixPlan::Selector)
+        let mut plan = self.selector(&matrix.selector, grid, range_ms)?;
+        plan.span = matrix.span;
+        plan.hints.range_ms = range_ms;
+        plan.extended = matrix.selector.extended.map(|kind| {
+            let after_ms = if kind == ExtendedRange::Smoothed { self.options.lookback_ms } else { 0 };
+            Extension { kind, before_ms: self.options.lookback_ms, after_ms }
+        });
+        Ok(MatrixPlan::Selector(plan))
     }
 
-    fn selector(
-        &self,
-        selector: &VectorSelector,
-        span: TextSpan,
-        grid: Grid,
-        window_ms: i64,
-        function: &'static str,
-        range_ms: i64,
-    ) -> Result<SelectorPlan, QueryError> {
-        if let Some(extended) = selector.extended {
-            return Err(QueryError::Execution(unsupported_extended(extended)));
-        }
+    fn selector(&self, selector: &VectorSelector, grid: Grid, window_ms: i64) -> Result<SelectorPlan, QueryError> {
         let step_ms = if grid.count() > 1 { grid.step() } else { 0 };
         Ok(SelectorPlan {
-            span,
+            span: selector.span,
             matchers: Arc::from(selector.matchers.as_slice()),
             grid,
             reference: self.reference(selector.at, selector.offset.as_ref())?,
             window_ms,
-            hints: SelectHints { function, range_ms, step_ms, grouping: None, projection: Projection::WHOLE },
+            extended: None,
+            hints: SelectHints { step_ms, ..SelectHints::default() },
         })
     }
 
-    fn reference(&self, at: Option<AtModifier>, offset: Option<&DurationValue>) -> Result<Reference, QueryError> {
+    pub(super) fn reference(&self, at: Option<AtModifier>, offset: Option<&DurationValue>) -> Result<Reference, QueryError> {
         let offset = offset.map_or(Ok(0), |offset| duration::signed(offset, self.time))?;
         Ok(match at {
             None => Reference::Offset(offset),

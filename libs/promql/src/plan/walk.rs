@@ -61,7 +61,9 @@ impl VectorPlan {
                 params.iter_mut().for_each(|param| f(Part::Scalar(param)));
                 f(Part::Vector(input));
             }
+            VectorOp::Info(info) => f(Part::Vector(&mut info.input)),
             VectorOp::Negate(input)
+            | VectorOp::Nothing(input)
             | VectorOp::Repeat(input)
             | VectorOp::Absent { input, .. }
             | VectorOp::Relabel { input, .. }

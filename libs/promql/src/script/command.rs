@@ -38,7 +38,7 @@ pub(super) struct LoadSeries {
     pub(super) line: usize,
     pub(super) data: SeriesLine,
     /// Start times from an `@st` line, in milliseconds relative to the value at the same place; as long as the values, or
-    /// empty without such a line. They are checked and kept with the series; no chunk encoding of ours holds them yet.
+    /// empty without such a line.
     pub(super) start_offsets: Vec<Option<i64>>,
 }
 

@@ -13,9 +13,8 @@ use crate::value::{Point, PointValue};
 pub(super) fn load(command: &LoadCommand, storage: &mut MemoryStorage) -> Result<(), ScriptError> {
     for series in &command.series {
         let at = |e: String| ScriptError::new(series.line, e);
-        let points = points(series, command.step).map_err(at)?;
-        check_start_times(series, command.step).map_err(at)?;
-        storage.append(&series.data.labels, &points).map_err(|e| at(e.to_string()))?;
+        let (points, starts) = points(series, command.step).map_err(at)?;
+        storage.append_with_start_times(&series.data.labels, &points, &starts).map_err(|e| at(e.to_string()))?;
     }
     let line = command.series.first().map_or(0, |s| s.line);
     let native = if command.with_nhcb { classic_to_native(&command.series) } else { Ok(Vec::new()) };
@@ -28,26 +27,24 @@ pub(super) fn load(command: &LoadCommand, storage: &mut MemoryStorage) -> Result
     Ok(())
 }
 
-fn points(series: &LoadSeries, step: i64) -> Result<Vec<Point>, String> {
+/// The samples, and when their counters began where an `@st` line tells it.
+fn points(series: &LoadSeries, step: i64) -> Result<(Vec<Point>, Vec<Option<i64>>), String> {
     let mut points = Vec::with_capacity(series.data.values.len());
+    let mut starts = Vec::with_capacity(series.start_offsets.len());
     for (i, value) in series.data.values.iter().enumerate() {
         let value = match value {
             None => continue,
             Some(ScriptValue::Float(v)) => PointValue::Float(*v),
             Some(ScriptValue::Histogram(h)) => PointValue::Histogram(Arc::new(h.histogram.clone())),
         };
-        points.push(Point { t: time_of(i, step)?, value });
+        let t = time_of(i, step)?;
+        points.push(Point { t, value });
+        starts.push(match series.start_offsets.get(i).copied().flatten() {
+            None => None,
+            Some(offset) => Some(t.checked_add(offset).ok_or_else(|| "a start time reaches beyond the end of time".to_owned())?),
+        });
     }
-    Ok(points)
-}
-
-/// Start times are relative to their samples; they must be times.
-fn check_start_times(series: &LoadSeries, step: i64) -> Result<(), String> {
-    for (i, offset) in series.start_offsets.iter().enumerate() {
-        let start = time_of(i, step)?.checked_add(offset.unwrap_or_default());
-        start.ok_or_else(|| "a start time reaches beyond the end of time".to_owned())?;
-    }
-    Ok(())
+    Ok((points, starts))
 }
 
 /// Milliseconds of the value at position `i`.

@@ -30,7 +30,7 @@ const LIMITS: QueryLimits = QueryLimits { max_samples: 50_000_000, max_series: 1
 
 /// The engine that scripts are written for: everything on, names removed at the end.
 pub(super) fn script_engine() -> Engine {
-    Engine::new(EngineOptions { delayed_name_removal: true, limits: LIMITS, ..EngineOptions::default() })
+    Engine::new(EngineOptions { delayed_name_removal: true, start_timestamps: true, limits: LIMITS, ..EngineOptions::default() })
 }
 
 /// Runs `eval` on `storage`; the error says what is not as expected.

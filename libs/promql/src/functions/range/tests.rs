@@ -16,7 +16,9 @@ fn windows(start: i64, step: i64, count: i64, range_ms: i64) -> Windows {
 fn evaluate(function: RangeFunction, windows: Windows, params: &[f64], s: &Samples) -> Vec<f64> {
     let params = params.iter().map(|v| ScalarColumn::Constant(*v)).collect();
     let mut out = StepVector::absent(windows.grid.count());
-    RangeCall { function, windows, params, cancel: CancelToken::new() }.evaluate(s, &mut RangeScratch::default(), &mut out).unwrap();
+    RangeCall { function, windows, extended: None, params, cancel: CancelToken::new() }
+        .evaluate(s, &mut RangeScratch::default(), &mut out)
+        .unwrap();
     out.values
 }
 
@@ -37,7 +39,13 @@ fn long_evaluations_can_be_stopped() {
     let points: Vec<(i64, f64)> = (0..20_000).map(|i| (i, i as f64)).collect();
     let cancel = CancelToken::new();
     cancel.cancel();
-    let call = RangeCall { function: RangeFunction::StddevOverTime, windows: windows(0, 1, 20_000, 20_000), params: Vec::new(), cancel };
+    let call = RangeCall {
+        function: RangeFunction::StddevOverTime,
+        windows: windows(0, 1, 20_000, 20_000),
+        extended: None,
+        params: Vec::new(),
+        cancel,
+    };
     let mut out = StepVector::absent(20_000);
     let got = call.evaluate(&samples(&points), &mut RangeScratch::default(), &mut out);
     assert_eq!(got, Err(QueryError::Canceled("expression evaluation")));

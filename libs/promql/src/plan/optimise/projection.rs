@@ -7,7 +7,7 @@ use model::{MatchOp, Matcher};
 
 use crate::functions::RangeFunction;
 use crate::parser::ast::AggregateOp;
-use crate::plan::{AggregatePlan, MatrixPlan, Plan, SelectorPlan, VectorOp, VectorPlan};
+use crate::plan::{AggregatePlan, MatrixPlan, Plan, SampleRead, SelectorPlan, VectorOp, VectorPlan};
 
 /// Sets the projections of all selectors.
 pub(super) fn set(plan: &mut Plan) {
@@ -36,7 +36,8 @@ fn newest(vector: &mut VectorPlan) {
         VectorOp::AbsentOverTime { source: MatrixPlan::Selector(selector), .. } => Some(selector),
         _ => None,
     };
-    if let Some(selector) = selector {
+    // With `smoothed`, samples on both sides of the step matter.
+    if let Some(selector) = selector.filter(|s| s.extended.is_none()) {
         selector.hints.projection.newest_only = true;
     }
 }
@@ -49,7 +50,13 @@ fn labels(aggregate: &mut AggregatePlan) {
     }
     let mut wanted = aggregate.grouping.clone();
     match &mut aggregate.input.op {
-        VectorOp::Selector { selector, timestamp: false } => want(selector, wanted),
+        VectorOp::Selector { selector, read: SampleRead::Value } => {
+            if selector.extended.is_some() {
+                // Annotations name the metric.
+                wanted.push(METRIC_NAME.to_owned());
+            }
+            want(selector, wanted);
+        }
         VectorOp::Range(call) => {
             if let MatrixPlan::Selector(selector) = &mut call.source
                 && (!call.function.drops_name() || has_one_name(&selector.matchers))
