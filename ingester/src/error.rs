@@ -2,6 +2,7 @@
 
 use rpc::{RpcError, RpcErrorKind};
 use tsdb::WalError;
+use tsdb::head::HeadError;
 
 /// Why a call failed. What is refused sample by sample is not an error but in the report.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -54,6 +55,9 @@ pub enum Error {
     /// The log did not take the push. It is not acknowledged; the sender tries again.
     #[error("the push is not in the write-ahead log: {0}")]
     Wal(#[source] WalError),
+    /// Samples that are here cannot be read, so that there is no complete answer from here.
+    #[error("{0}")]
+    Unreadable(String),
     /// Work on the CPU pool panicked; the panic hook has logged why.
     #[error("the ingester failed inside; its log says why")]
     Panicked,
@@ -65,6 +69,12 @@ impl From<WalError> for Error {
             WalError::Overloaded { limit } => Self::LogBehind { max: limit },
             error => Self::Wal(error),
         }
+    }
+}
+
+impl From<HeadError> for Error {
+    fn from(error: HeadError) -> Self {
+        Self::Unreadable(error.to_string())
     }
 }
 
@@ -80,7 +90,7 @@ impl From<Error> for RpcError {
             Error::DeadlineExceeded => RpcErrorKind::DeadlineExceeded,
             Error::Wal(WalError::TooLarge { .. }) => RpcErrorKind::LimitExceeded,
             // Another replica's disk may be well.
-            Error::Wal(_) => RpcErrorKind::Unavailable,
+            Error::Wal(_) | Error::Unreadable(_) => RpcErrorKind::Unavailable,
             Error::Panicked => RpcErrorKind::Internal,
         };
         Self::new(kind, error.to_string())

@@ -132,7 +132,7 @@ impl Metrics {
             Some(
                 Error::InflightFull { .. } | Error::TooManyTenants { .. } | Error::TooManyQueries { .. } | Error::TooLargeAnswer { .. },
             ) => "limit",
-            Some(Error::Starting | Error::Stopping | Error::Panicked) => "internal",
+            Some(Error::Starting | Error::Stopping | Error::Unreadable(_) | Error::Panicked) => "internal",
         };
         self.failed.get_or_create(&ByCause { cause }).inc();
     }

@@ -112,7 +112,7 @@ impl Reader {
             let end = self.ids.len().min(self.at + self.read_size(BATCH_BYTES - bytes));
             let ids = self.ids.get(self.at..end).unwrap_or_default();
             let before = batch.len();
-            self.head.read_projected(ids, self.min_t, self.max_t, &self.projection, &mut batch);
+            self.head.read_projected(ids, self.min_t, self.max_t, &self.projection, &mut batch)?;
             self.at = end;
             let read: usize = batch.iter().skip(before).map(SeriesChunks::heap_bytes).sum();
             bytes += read;

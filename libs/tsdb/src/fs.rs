@@ -1,4 +1,4 @@
-//! The file system as the log needs it: a trait, the real one, and one in memory that fails on demand.
+//! The file system as this crate needs it: a trait, the real one, and one in memory that fails on demand.
 
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
@@ -7,7 +7,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 mod faulty;
+mod map;
 
 pub use faulty::FaultyFs;
 
@@ -21,6 +24,10 @@ pub trait Fs: Debug + Send + Sync {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn AppendFile>>;
     /// Opens a file for reading.
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>>;
+    /// The contents of a file, as long as it is now, without reading them: the kernel brings them when they are touched, and may take them from memory again. Only
+    /// for files that are never cut or overwritten; they may grow and be deleted. A disk that cannot read a page ends the process
+    /// (`docs/adr/0004-mapped-files.md`).
+    fn map(&self, path: &Path) -> io::Result<Bytes>;
     /// Cuts a file.
     fn set_len(&self, path: &Path, len: u64) -> io::Result<()>;
     /// Deletes a file.
@@ -79,6 +86,10 @@ impl Fs for RealFs {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
         Ok(Box::new(RealFile(File::open(path)?)))
+    }
+
+    fn map(&self, path: &Path) -> io::Result<Bytes> {
+        map::map(path)
     }
 
     fn set_len(&self, path: &Path, len: u64) -> io::Result<()> {

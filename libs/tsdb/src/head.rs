@@ -16,15 +16,18 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use model::{Exemplar, Labels, Matcher, Metadata, Projection, SeriesChunks, SeriesHash, WriteBatch};
 use parking_lot::{Mutex, RwLock};
 
+use crate::head_chunks::{HeadChunkError, HeadChunks};
 use crate::wal::Generation;
 
 mod append;
 mod create;
+mod error;
 mod exemplars;
 mod hash_table;
 mod index;
 mod log;
 mod metadata;
+mod offload;
 mod outcome;
 mod postings;
 mod project;
@@ -36,12 +39,17 @@ mod stats;
 mod stripe;
 mod truncate;
 
+pub use error::HeadError;
 pub(crate) use index::wire_pairs;
+pub use offload::Offloaded;
 pub use outcome::{AppendOutcome, Selection};
 pub use replay::ReplayStats;
 pub(crate) use replay::Replayer;
 pub use stats::{HeadStats, MemoryStats};
 pub use truncate::Truncated;
+
+/// The largest chunk range: what a chunk's times fit ([`series::ClosedChunk`]). 49 days.
+const MAX_CHUNK_RANGE_MS: i64 = u32::MAX as i64;
 
 /// Settings of a head.
 #[derive(Debug, Clone)]
@@ -55,7 +63,8 @@ pub struct HeadConfig {
     pub max_exemplars: usize,
     /// Most metric families whose metadata is kept; further families are refused.
     pub max_metadata: usize,
-    /// Chunks end at multiples of this many milliseconds, so that a block's range never cuts a chunk. At least 1.
+    /// Chunks end at multiples of this many milliseconds, so that a block's range never cuts a chunk. 1 to 2³² - 1; values outside
+    /// are taken as the nearest.
     pub chunk_range_ms: i64,
     /// Stripes, rounded up to a power of two, at most 64. One is enough for a tenant that one core can serve.
     pub stripes: usize,
@@ -120,7 +129,8 @@ pub struct Head {
 impl Head {
     /// An empty head. It takes about 2 KB until series come.
     #[must_use]
-    pub fn new(config: HeadConfig) -> Self {
+    pub fn new(mut config: HeadConfig) -> Self {
+        config.chunk_range_ms = config.chunk_range_ms.clamp(1, MAX_CHUNK_RANGE_MS);
         let stripes = config.stripes.clamp(1, stripe::MAX_STRIPES).next_power_of_two();
         Self {
             max_series: AtomicUsize::new(config.max_series),
@@ -167,13 +177,12 @@ impl Head {
 
     /// All series that match all matchers and have chunks in `[min_t, max_t]` (both inclusive), with those chunks; chunks may
     /// hold samples outside of the range. Ascending by hash. No matchers: all series. For large answers rather
-    /// [`Head::select_ids`] and [`Head::read_series`].
-    #[must_use]
-    pub fn select(&self, matchers: &[Matcher], min_t: i64, max_t: i64) -> Vec<SeriesChunks> {
+    /// [`Head::select_ids`] and [`Head::read_series`], whose errors it has.
+    pub fn select(&self, matchers: &[Matcher], min_t: i64, max_t: i64) -> Result<Vec<SeriesChunks>, HeadError> {
         let ids = self.select_ids(matchers, SelectOrder::ByHash);
         let mut out = Vec::new();
-        self.read_series(&ids, min_t, max_t, &mut out);
-        out
+        self.read_series(&ids, min_t, max_t, &mut out)?;
+        Ok(out)
     }
 
     /// The series that match all matchers, whatever their time range.
@@ -184,14 +193,22 @@ impl Head {
 
     /// Appends to `out` the series of `ids`, in their order, with their chunks in `[min_t, max_t]` (inclusive). Series that are
     /// gone by now or have nothing in the range are left out. Call it with some hundred ids at a time: locks are held for
-    /// about as long as one series takes, and the caller can weigh the answer against its budget in between.
-    pub fn read_series(&self, ids: &[SeriesRef], min_t: i64, max_t: i64, out: &mut Vec<SeriesChunks>) {
-        read::read_series(self, ids, min_t, max_t, &Projection::WHOLE, out);
+    /// about as long as one series takes, and the caller can weigh the answer against its budget in between. A chunk that has
+    /// left memory and cannot be read is an error, never a hole; `out` then is as it was.
+    pub fn read_series(&self, ids: &[SeriesRef], min_t: i64, max_t: i64, out: &mut Vec<SeriesChunks>) -> Result<(), HeadError> {
+        read::read_series(self, ids, min_t, max_t, &Projection::WHOLE, out)
     }
 
     /// [`Head::read_series`] of what a reader looks at: often much less to copy and to decode.
-    pub fn read_projected(&self, ids: &[SeriesRef], min_t: i64, max_t: i64, projection: &Projection, out: &mut Vec<SeriesChunks>) {
-        read::read_series(self, ids, min_t, max_t, projection, out);
+    pub fn read_projected(
+        &self,
+        ids: &[SeriesRef],
+        min_t: i64,
+        max_t: i64,
+        projection: &Projection,
+        out: &mut Vec<SeriesChunks>,
+    ) -> Result<(), HeadError> {
+        read::read_series(self, ids, min_t, max_t, projection, out)
     }
 
     /// The label sets of at most `limit` series that match all matchers and have chunks in `[min_t, max_t]`.
@@ -230,6 +247,12 @@ impl Head {
     #[must_use]
     pub fn stats(&self) -> HeadStats {
         stats::collect(self)
+    }
+
+    /// Moves finished chunks from memory to `files`. Stripes are locked for about a hundred series at a time and not while anything is written. After an
+    /// error (the disk is full, say) chunks that were not written are in memory as before, and the next call writes them.
+    pub fn offload(&self, files: &HeadChunks) -> Result<Offloaded, HeadChunkError> {
+        offload::offload(self, files)
     }
 
     /// Drops chunks that end before `before_ms`, and series that have none left, with their labels. From now on samples

@@ -1,7 +1,7 @@
 //! The storage engine of one ingester process: what was written lately, in memory to be read and on disk to survive.
 //!
 //! Duties: encode samples as Prometheus's chunks ([`chunk`]); hold each tenant's recent series, find them by label matchers
-//! and forget them when they are old ([`head`]); keep one write-ahead log for all tenants of the process ([`wal`]); write
+//! and forget them when they are old ([`head`]); move their finished chunks to files that are mapped ([`head_chunks`]); keep one write-ahead log for all tenants of the process ([`wal`]); write
 //! ranges of a head as Prometheus's blocks and read such blocks ([`block`]); merge blocks ([`compact`]).
 //! Not its duties: time (an argument), tasks and tenants' life cycles (the ingester), limits' origins (the ingester), the
 //! wire, and metrics (plain counters in structs, which the ingester exports). The crate is synchronous.
@@ -30,6 +30,7 @@ pub mod chunk;
 pub mod compact;
 pub mod fs;
 pub mod head;
+pub mod head_chunks;
 pub mod wal;
 
 pub use head::{AppendOutcome, Head, HeadConfig, Selection};

@@ -22,11 +22,12 @@ pub fn write_head_range(fs: Arc<dyn Fs>, parent: &Path, head: &Head, spec: Block
     if min_t > max_t {
         return Ok(None);
     }
-    let refs = in_label_order(head, min_t, max_t);
+    let refs = in_label_order(head, min_t, max_t)?;
     let series = refs.chunks(BATCH).flat_map(|refs| {
         let mut batch = Vec::with_capacity(refs.len());
-        head.read_series(refs, min_t, max_t, &mut batch);
-        batch.into_iter().map(|series| cut(series, min_t, max_t))
+        let error = head.read_series(refs, min_t, max_t, &mut batch).err();
+        let series = batch.into_iter().map(|series| cut(series, min_t, max_t));
+        series.chain(error.map(|error| Err(error.into())))
     });
     write_block(fs, parent, spec, series)
 }
@@ -41,12 +42,12 @@ fn cut(series: SeriesChunks, min_t: i64, max_t: i64) -> Result<(Labels, Vec<Chun
     Ok((series.labels, chunks))
 }
 
-fn in_label_order(head: &Head, min_t: i64, max_t: i64) -> Vec<SeriesRef> {
+fn in_label_order(head: &Head, min_t: i64, max_t: i64) -> Result<Vec<SeriesRef>, BlockError> {
     let refs = head.select_ids(&[], SelectOrder::Any);
     let mut sorted: Vec<(Labels, SeriesRef)> = Vec::new();
     let mut batch = Vec::new();
     for refs in refs.chunks(BATCH) {
-        head.read_series(refs, min_t, max_t, &mut batch);
+        head.read_series(refs, min_t, max_t, &mut batch)?;
         // The answers come in the order of the references, of which some may have none.
         let mut refs = refs.iter();
         for series in batch.drain(..) {
@@ -56,5 +57,5 @@ fn in_label_order(head: &Head, min_t: i64, max_t: i64) -> Vec<SeriesRef> {
         }
     }
     sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    sorted.into_iter().map(|(_, of)| of).collect()
+    Ok(sorted.into_iter().map(|(_, of)| of).collect())
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::chunk::ChunkError;
+use crate::head::HeadError;
 
 /// Why a block could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,9 @@ pub enum BlockError {
         /// Why.
         source: ChunkError,
     },
+    /// The head that a block is cut from cannot be read.
+    #[error(transparent)]
+    Head(#[from] HeadError),
     /// Series must be written in label order, each once.
     #[error("series {0} does not follow the series before it in label order")]
     SeriesOrder(String),

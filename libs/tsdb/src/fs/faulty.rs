@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{AppendFile, Fs, ReadFile};
@@ -121,6 +122,12 @@ impl Fs for FaultyFs {
             return Err(io::ErrorKind::NotFound.into());
         }
         Ok(Box::new(FaultyFile { fs: self.clone(), path: path.to_owned() }))
+    }
+
+    /// A copy of what is there now.
+    fn map(&self, path: &Path) -> io::Result<Bytes> {
+        let state = self.0.lock();
+        state.files.get(path).map(|file| Bytes::copy_from_slice(&file.bytes)).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn set_len(&self, path: &Path, len: u64) -> io::Result<()> {

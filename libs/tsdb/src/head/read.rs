@@ -9,7 +9,7 @@ use model::{Chunk, Labels, Matcher, Projection, SeriesChunks};
 use super::project::{ProjectedLabels, SingleSamples};
 use super::select::ids;
 use super::series::{Cold, Hot};
-use super::{Head, SeriesRef};
+use super::{Head, HeadError, SeriesRef};
 
 /// Series that are looked at under one hold of the index lock.
 const READ_BATCH: usize = 256;
@@ -18,7 +18,30 @@ const READ_BATCH: usize = 256;
 const LOCKED_SERIES: usize = 64;
 
 /// See [`Head::read_projected`].
-pub(super) fn read_series(head: &Head, refs: &[SeriesRef], min_t: i64, max_t: i64, projection: &Projection, out: &mut Vec<SeriesChunks>) {
+pub(super) fn read_series(
+    head: &Head,
+    refs: &[SeriesRef],
+    min_t: i64,
+    max_t: i64,
+    projection: &Projection,
+    out: &mut Vec<SeriesChunks>,
+) -> Result<(), HeadError> {
+    let before = out.len();
+    let result = read_batches(head, refs, min_t, max_t, projection, out);
+    if result.is_err() {
+        out.truncate(before);
+    }
+    result
+}
+
+fn read_batches(
+    head: &Head,
+    refs: &[SeriesRef],
+    min_t: i64,
+    max_t: i64,
+    projection: &Projection,
+    out: &mut Vec<SeriesChunks>,
+) -> Result<(), HeadError> {
     for batch in refs.chunks(READ_BATCH) {
         let index = head.index.read();
         let mut labels = ProjectedLabels::new(&index, projection);
@@ -37,7 +60,7 @@ pub(super) fn read_series(head: &Head, refs: &[SeriesRef], min_t: i64, max_t: i6
                 let newest = if projection.newest_only { hot.newest_float(min_t, max_t) } else { None };
                 let chunks = match newest {
                     Some(sample) => vec![single.chunk(sample, out.len())],
-                    None => chunks(hot, cold, min_t, max_t),
+                    None => chunks(hot, cold, min_t, max_t)?,
                 };
                 if !chunks.is_empty() {
                     out.push(SeriesChunks { labels: labels.of(stripe.pairs_of(cold)), hash: series.hash, chunks });
@@ -46,12 +69,16 @@ pub(super) fn read_series(head: &Head, refs: &[SeriesRef], min_t: i64, max_t: i6
         }
         single.fill(out);
     }
+    Ok(())
 }
 
-fn chunks(hot: &Hot, cold: &Cold, min_t: i64, max_t: i64) -> Vec<Chunk> {
-    let mut chunks: Vec<_> = cold.chunks.iter().filter(|c| c.overlaps(min_t, max_t)).map(|c| c.to_chunk()).collect();
+fn chunks(hot: &Hot, cold: &Cold, min_t: i64, max_t: i64) -> Result<Vec<Chunk>, HeadError> {
+    let mut chunks = Vec::new();
+    for chunk in cold.chunks.iter().filter(|c| c.overlaps(min_t, max_t)) {
+        chunks.push(chunk.to_chunk(hot.hash())?);
+    }
     chunks.extend(hot.open_chunk(min_t, max_t));
-    chunks
+    Ok(chunks)
 }
 
 /// Calls `visit` with the pair ids of every series that matches and has chunks in the range, until it says no. The index is held

@@ -5,8 +5,10 @@ use model::{Chunk, ChunkEncoding, HistogramSample, Sample, SeriesHash, is_stale_
 
 use crate::chunk::{ChunkError, XorAppender, XorIterator};
 
+mod closed;
 mod histogram;
 
+pub(super) use closed::{ChunkData, ClosedChunk};
 use histogram::Appended;
 pub(super) use histogram::OpenHistograms;
 #[cfg(test)]
@@ -51,15 +53,6 @@ pub(super) struct Cold {
     pub(super) pairs_at: u32,
     /// How many there are; 0 in a free slot.
     pub(super) pairs_len: u16,
-}
-
-/// A finished chunk.
-#[derive(Debug, Clone)]
-pub(super) struct ClosedChunk {
-    pub(super) min_t: i64,
-    pub(super) max_t: i64,
-    pub(super) encoding: ChunkEncoding,
-    pub(super) data: Bytes,
 }
 
 /// What became of a sample.
@@ -176,7 +169,7 @@ impl Hot {
         }
         let (max_t, _) = self.floats.last()?;
         let data = std::mem::take(&mut self.floats).finish();
-        Some(ClosedChunk { min_t: first_time(&data).unwrap_or(max_t), max_t, encoding: ChunkEncoding::Xor, data: Bytes::from(data) })
+        Some(ClosedChunk::new(ChunkEncoding::Xor, first_time(&data).unwrap_or(max_t), max_t, data))
     }
 
     /// A copy of the open chunk, if any of it is in the range (inclusive).
@@ -218,16 +211,6 @@ impl Cold {
     pub(super) fn push(&mut self, chunk: ClosedChunk) {
         self.chunks.reserve_exact(1);
         self.chunks.push(chunk);
-    }
-}
-
-impl ClosedChunk {
-    pub(super) fn overlaps(&self, min_t: i64, max_t: i64) -> bool {
-        self.min_t <= max_t && self.max_t >= min_t
-    }
-
-    pub(super) fn to_chunk(&self) -> Chunk {
-        Chunk { encoding: self.encoding, min_t: self.min_t, max_t: self.max_t, data: self.data.clone() }
     }
 }
 

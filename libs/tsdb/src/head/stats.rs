@@ -123,7 +123,7 @@ pub struct MemoryStats {
     pub series_labels: usize,
     /// Bytes of open chunks.
     pub open_chunks: usize,
-    /// Bytes of finished chunks.
+    /// Bytes of finished chunks that have not left memory yet.
     pub closed_chunks: usize,
     /// Text of label pairs and names.
     pub label_text: usize,
@@ -197,6 +197,6 @@ fn collect_stripe(head: &Head, stripe: usize, stats: &mut HeadStats) {
         stats.chunks += cold.chunks.len() as u64 + u64::from(samples > 0);
         memory.open_chunks += bytes;
         memory.cold += cold.chunks.capacity() * size_of::<super::series::ClosedChunk>();
-        memory.closed_chunks += cold.chunks.iter().map(|c| c.data.len()).sum::<usize>();
+        memory.closed_chunks += cold.chunks.iter().map(super::series::ClosedChunk::heap_bytes).sum::<usize>();
     }
 }

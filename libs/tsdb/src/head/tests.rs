@@ -13,6 +13,7 @@ mod collect;
 mod exemplars;
 mod isolation;
 mod model_based;
+mod offload;
 mod select;
 
 /// A time that chunk ranges do not cut for a while.
@@ -85,6 +86,7 @@ pub(crate) fn points(series: &SeriesChunks) -> Vec<Point> {
 pub(crate) fn floats(head: &Head) -> Vec<(Labels, Vec<(i64, f64)>)> {
     let mut all: Vec<_> = head
         .select(&[], i64::MIN, i64::MAX)
+        .unwrap()
         .iter()
         .map(|series| {
             assert_eq!(series.hash, series.labels.hash());

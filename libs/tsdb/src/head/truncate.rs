@@ -56,7 +56,7 @@ fn sweep(head: &Head, number: usize, before: i64, dropped: &mut Truncated, dead:
 /// Drops the old chunks of a slot; whether a series is there and has none left.
 fn drop_chunks(stripe: &mut Stripe, slot: u32, before: i64, dropped: &mut u64) -> bool {
     let (Some(cold), Some(hot)) = (stripe.cold.get_mut(slot), stripe.hot.get_mut(slot)) else { return false };
-    let old = cold.chunks.partition_point(|chunk| chunk.max_t < before);
+    let old = cold.chunks.partition_point(|chunk| chunk.max_t() < before);
     if old > 0 {
         cold.chunks.drain(..old);
         cold.chunks.shrink_to_fit();

@@ -25,7 +25,7 @@ fn a_range_of_a_head_becomes_a_block() {
     assert!(read(&block) == want);
     assert!(verify(&block).is_sound(), "{:?}", verify(&block).problems);
     // Chunks are cut at multiples of two hours already, so they were copied.
-    let head_chunks = head.select(&[], T0, T0 + 2 * HOUR - 1);
+    let head_chunks = head.select(&[], T0, T0 + 2 * HOUR - 1).unwrap();
     for series in block.select(&[], i64::MIN, i64::MAX).unwrap() {
         let series = series.unwrap();
         let of_head = head_chunks.iter().find(|s| s.hash == series.hash).unwrap();

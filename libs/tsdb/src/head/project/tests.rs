@@ -44,7 +44,7 @@ fn head_of(histories: &[Vec<(i64, Option<f64>)>]) -> Head {
 
 fn read(head: &Head, min_t: i64, max_t: i64, projection: &Projection) -> Vec<SeriesChunks> {
     let mut out = Vec::new();
-    head.read_projected(&head.select_ids(&[], SelectOrder::ByHash), min_t, max_t, projection, &mut out);
+    head.read_projected(&head.select_ids(&[], SelectOrder::ByHash), min_t, max_t, projection, &mut out).unwrap();
     out
 }
 

@@ -1,6 +1,5 @@
 //! The open chunk of a series of histograms.
 
-use bytes::Bytes;
 use model::{ChunkEncoding, FloatHistogram, Histogram, HistogramSample, HistogramValue, Span};
 
 use super::ClosedChunk;
@@ -82,7 +81,7 @@ impl OpenHistograms {
             Appender::Int(a) => a.finish(),
             Appender::Float(a) => a.finish(),
         };
-        ClosedChunk { min_t, max_t, encoding, data: Bytes::from(data) }
+        ClosedChunk::new(encoding, min_t, max_t, data)
     }
 
     pub(super) fn encoding(&self) -> ChunkEncoding {

@@ -92,13 +92,13 @@ fn chunks_are_cut_by_count_and_range() {
     let samples: Vec<_> = (0..700).map(|i| (start - 100 * 15_000 + i * 15_000, i as f64)).collect();
     let mut out = AppendOutcome::new();
     head.append(&batch(&[(a, &samples)]), Selection::All, Generation(1), T0 + 10 * range, &mut out);
-    let series = head.select(&everything(), i64::MIN, i64::MAX);
+    let series = head.select(&everything(), i64::MIN, i64::MAX).unwrap();
     let counts: Vec<_> = series[0].chunks.iter().map(|c| decode(c).len()).collect();
     assert_eq!(counts, [100, 120, 120, 120, 120, 120]);
     assert_eq!(series[0].chunks[1].min_t, start);
-    let some = head.select(&everything(), start, start);
+    let some = head.select(&everything(), start, start).unwrap();
     assert_eq!(some[0].chunks.len(), 1);
-    assert!(head.select(&everything(), 0, 1000).is_empty());
+    assert!(head.select(&everything(), 0, 1000).unwrap().is_empty());
     assert_eq!(head.stats().chunks, 6);
 }
 
@@ -127,7 +127,7 @@ fn floats_and_histograms_of_one_series() {
     builder.end_series_with(a.hash(), a.as_block());
     let out = push(&head, &builder.finish());
     assert_eq!((out.samples, out.histograms, out.rejected.len()), (2, 3, 0));
-    let series = head.select(&everything(), i64::MIN, i64::MAX);
+    let series = head.select(&everything(), i64::MIN, i64::MAX).unwrap();
     let times: Vec<_> = points(&series[0]).iter().map(Point::t).collect();
     assert_eq!(times, [0, 10, 20, 30, 40].map(|t| T0 + t));
     // A counter reset ends a chunk.

@@ -54,9 +54,9 @@ fn an_id_that_was_given_to_another_series_reads_nothing() {
     let ids = |refs: &[crate::head::SeriesRef]| refs.iter().map(|r| r.id).collect::<std::collections::BTreeSet<_>>();
     assert_eq!(ids(&before), ids(&now));
     let mut out = Vec::new();
-    head.read_series(&before, i64::MIN, i64::MAX, &mut out);
+    head.read_series(&before, i64::MIN, i64::MAX, &mut out).unwrap();
     assert!(out.is_empty());
-    head.read_series(&now, i64::MIN, i64::MAX, &mut out);
+    head.read_series(&now, i64::MIN, i64::MAX, &mut out).unwrap();
     assert_eq!(out.len(), 10);
 }
 

@@ -22,7 +22,7 @@ fn readers_see_whole_pushes_of_a_series() {
         loop {
             // Once more after the end, so that every reader has seen something.
             let last = stop.load(Ordering::Relaxed);
-            for series in head.select(&[Matcher::equal("__name__", "m")], i64::MIN, i64::MAX) {
+            for series in head.select(&[Matcher::equal("__name__", "m")], i64::MIN, i64::MAX).unwrap() {
                 let points = points(&series);
                 assert_eq!(points.len() % 3, 0);
                 seen += points.len();

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::fs::FaultyFs;
 use crate::head::series::same;
+use crate::head_chunks::HeadChunks;
 use crate::wal::{Wal, WalConfig};
 
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ enum Op {
     Truncate(i64),
     Restart,
     NewGeneration,
+    /// Chunks leave memory; the disk has room for so many bytes.
+    Offload(Option<usize>),
 }
 
 #[derive(Debug, Clone)]
@@ -44,6 +47,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         2 => (0_i64..400).prop_map(Op::Truncate),
         1 => Just(Op::Restart),
         1 => Just(Op::NewGeneration),
+        3 => prop_oneof![Just(None), (0_usize..2000).prop_map(Some)].prop_map(Op::Offload),
     ]
 }
 
@@ -131,6 +135,7 @@ fn name(series: usize) -> Labels {
 struct World {
     fs: FaultyFs,
     wal: Wal,
+    files: HeadChunks,
     head: Arc<Head>,
     model: Model,
     now: i64,
@@ -149,7 +154,8 @@ impl World {
         let fs = FaultyFs::new();
         let (wal, _) = Wal::open("wal", wal_config(), Arc::new(fs.clone())).unwrap();
         let model = Model { oldest: i64::MIN, ..Model::default() };
-        Self { fs, wal, head: Arc::new(Head::new(config())), model, now: T0 }
+        let files = HeadChunks::open(Arc::new(fs.clone()), "chunks_head".into()).unwrap();
+        Self { fs, wal, files, head: Arc::new(Head::new(config())), model, now: T0 }
     }
 
     fn apply(&mut self, op: &Op) {
@@ -164,6 +170,13 @@ impl World {
             Op::NewGeneration => {
                 self.wal.truncate(self.now, i64::MIN).unwrap();
                 self.wal.truncate(self.now + wal_config().generation_ms, i64::MIN).unwrap();
+            }
+            Op::Offload(space) => {
+                self.fs.set_space(*space);
+                let done = self.head.offload(&self.files);
+                assert!(space.is_some() || done.is_ok());
+                self.fs.set_space(None);
+                self.files.remove_unused();
             }
             Op::Restart => self.restart(),
         }
@@ -210,6 +223,8 @@ impl World {
         self.fs = self.fs.after_kill();
         let (wal, replay) = Wal::open("wal", wal_config(), Arc::new(self.fs.clone())).unwrap();
         self.wal = wal;
+        self.files = HeadChunks::open(Arc::new(self.fs.clone()), "chunks_head".into()).unwrap();
+        self.files.remove_unused();
         self.head = Arc::new(Head::new(config()));
         self.head.truncate(self.model.oldest);
         let head = Arc::clone(&self.head);
@@ -221,7 +236,7 @@ impl World {
     }
 
     fn check(&self) {
-        let found = self.head.select(&[Matcher::equal("__name__", "m")], i64::MIN, i64::MAX);
+        let found = self.head.select(&[Matcher::equal("__name__", "m")], i64::MIN, i64::MAX).unwrap();
         let mut got: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
         for series in &found {
             let points = points(series).into_iter().filter(|p| p.t() >= self.model.oldest).collect();

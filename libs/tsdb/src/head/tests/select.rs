@@ -62,7 +62,7 @@ proptest! {
         let mut found = head.series(&matchers, i64::MIN, i64::MAX, usize::MAX);
         found.sort();
         prop_assert_eq!(&found, &want);
-        let chunks = head.select(&matchers, T0, T0);
+        let chunks = head.select(&matchers, T0, T0).unwrap();
         prop_assert!(chunks.windows(2).all(|w| w[0].hash < w[1].hash));
         let mut found: Vec<_> = chunks.into_iter().map(|s| s.labels).collect();
         found.sort();

@@ -230,7 +230,12 @@ fn everything_comes_back() {
     let heads = report.heads;
     assert_eq!((heads.series, heads.samples, heads.histograms, heads.exemplars, heads.metadata), (2, 1, 2, 2, 1));
     let points = |node: &Node| -> Vec<_> {
-        node.head.select(&[], i64::MIN, i64::MAX).iter().map(|s| format!("{:?} {:?}", s.labels, crate::head::tests::points(s))).collect()
+        node.head
+            .select(&[], i64::MIN, i64::MAX)
+            .unwrap()
+            .iter()
+            .map(|s| format!("{:?} {:?}", s.labels, crate::head::tests::points(s)))
+            .collect()
     };
     assert_eq!(points(&next), points(&node));
     let any = [vec![]];
