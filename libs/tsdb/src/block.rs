@@ -1,6 +1,6 @@
 //! Blocks: the samples of a time range, immutable, as Prometheus writes them (`docs/formats/block.md`).
 //!
-//! [`Block`] reads one, also one of Prometheus; [`BlockWriter`] and [`write_block`] write one; [`write_head_range`] cuts one from a
+//! [`Block`] reads one, also one of Prometheus; [`BlockWriter`] and [`write_block`] write one; [`write_sealed_range`] cuts one from a
 //! head. [`inspect`], [`verify`] and [`dump`] tell people what is in one.
 //!
 //! Readers take bytes that nobody vouches for: every read is checked against the length of the file and against its checksum, nothing is
@@ -19,6 +19,7 @@ mod cursor;
 mod cut;
 mod dump;
 mod error;
+mod hashed;
 mod index_reader;
 mod index_writer;
 mod inspect;
@@ -26,6 +27,7 @@ mod meta;
 mod out_file;
 pub mod recode;
 mod select;
+mod sidecar;
 mod tombstones;
 mod ulid;
 mod verify;
@@ -34,13 +36,15 @@ mod writer;
 
 pub use chunk_reader::ChunkReader;
 pub use chunk_writer::ChunkWriter;
-pub use cut::write_head_range;
+pub use cut::write_sealed_range;
 pub use dump::dump;
 pub use error::BlockError;
+pub use hashed::{HashedBlock, HashedReader};
 pub use index_reader::{IndexReader, IndexSeries};
 pub use index_writer::IndexWriter;
 pub use inspect::{Inspection, inspect};
 pub use meta::{BlockDesc, BlockMeta, BlockStats, Compaction, Downsample, META_FILE, ThanosMeta};
+pub use sidecar::{SIDECAR_FILE, Sidecar};
 pub use tombstones::{TOMBSTONES_FILE, Tombstones};
 pub use ulid::{Ulid, UlidError};
 pub use verify::{Verification, verify};
@@ -76,6 +80,7 @@ pub struct ChunkMeta {
 /// A block that is open for reading.
 #[derive(Debug)]
 pub struct Block {
+    fs: Arc<dyn Fs>,
     dir: PathBuf,
     meta: BlockMeta,
     index: IndexReader,
@@ -92,6 +97,7 @@ impl Block {
             chunks: ChunkReader::open(&*fs, &dir.join(CHUNKS_DIR))?,
             tombstones: Tombstones::read(&*fs, dir)?,
             dir: dir.to_owned(),
+            fs,
         })
     }
 
@@ -123,8 +129,7 @@ impl Block {
     /// No matchers: all series. Chunks may hold samples outside of the range, but none that were deleted. Series are read one
     /// by one as the caller goes on.
     pub fn select(&self, matchers: &[Matcher], min_t: i64, max_t: i64) -> Result<BlockSeries<'_>, BlockError> {
-        let disjoint = max_t < self.meta.min_time || min_t >= self.meta.max_time;
-        let ids = if disjoint { Vec::new() } else { select::select_ids(&self.index, matchers)? };
+        let ids = if self.overlaps(min_t, max_t) { select::select_ids(&self.index, matchers)? } else { Vec::new() };
         Ok(BlockSeries {
             block: self,
             ids: ids.into_iter(),
@@ -132,6 +137,18 @@ impl Block {
             series: self.index.series_cursor(),
             chunks: self.chunks.cursor(),
         })
+    }
+
+    /// Bytes of its index and chunks.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.index.bytes() + self.chunks.bytes()
+    }
+
+    /// Whether any of its range lies in `[min_t, max_t]` (both inclusive).
+    #[must_use]
+    pub fn overlaps(&self, min_t: i64, max_t: i64) -> bool {
+        self.meta.overlaps(min_t, max_t)
     }
 
     /// The names of labels, ascending; of deleted series too.
@@ -158,18 +175,29 @@ pub struct BlockSeries<'a> {
 impl BlockSeries<'_> {
     fn read(&mut self, id: u32) -> Result<Option<SeriesChunks>, BlockError> {
         let IndexSeries { labels, chunks: metas, .. } = self.series.read(id)?;
-        let deleted = self.block.tombstones.of(id);
-        let mut chunks = Vec::new();
-        for meta in metas {
-            if meta.max_t < self.range.0 || meta.min_t > self.range.1 {
-                continue;
-            }
-            let stored = self.chunks.read(meta.reference)?;
+        let chunks = self.block.read_chunks(&mut self.chunks, id, &metas, self.range)?;
+        Ok((!chunks.is_empty()).then(|| SeriesChunks { hash: labels.hash(), labels, chunks }))
+    }
+}
+
+impl Block {
+    /// Those chunks of a series that reach into the range (inclusive), without what was deleted.
+    fn read_chunks(
+        &self,
+        cursor: &mut chunk_reader::ChunkCursor<'_>,
+        id: u32,
+        metas: &[ChunkMeta],
+        range: (i64, i64),
+    ) -> Result<Vec<Chunk>, BlockError> {
+        let deleted = self.tombstones.of(id);
+        let mut chunks = Vec::with_capacity(metas.len());
+        for meta in metas.iter().filter(|meta| meta.max_t >= range.0 && meta.min_t <= range.1) {
+            let stored = cursor.read(meta.reference)?;
             let chunk = Chunk { encoding: stored.encoding, min_t: meta.min_t, max_t: meta.max_t, data: stored.data };
             recode::clip(chunk, i64::MIN, i64::MAX, deleted, &mut chunks)?;
         }
-        chunks.retain(|c| c.max_t >= self.range.0 && c.min_t <= self.range.1);
-        Ok((!chunks.is_empty()).then(|| SeriesChunks { hash: labels.hash(), labels, chunks }))
+        chunks.retain(|c| c.max_t >= range.0 && c.min_t <= range.1);
+        Ok(chunks)
     }
 }
 

@@ -18,7 +18,7 @@ pub use faulty::FaultyFs;
 pub trait Fs: Debug + Send + Sync {
     /// Makes a folder and those above it; it may be there.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
-    /// The names of the files in a folder that are UTF-8, in no order.
+    /// The names of the files and folders in a folder that are UTF-8, in no order.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Makes a file, which must not be there.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn AppendFile>>;

@@ -25,6 +25,7 @@ mod error;
 mod exemplars;
 mod hash_table;
 mod index;
+mod label_order;
 mod log;
 mod metadata;
 mod offload;
@@ -33,6 +34,7 @@ mod postings;
 mod project;
 mod read;
 mod replay;
+mod seal;
 mod select;
 mod series;
 mod stats;
@@ -259,6 +261,35 @@ impl Head {
     /// before `before_ms` are refused as too old. Locks are taken for about a hundred series at a time.
     pub fn truncate(&self, before_ms: i64) -> Truncated {
         truncate::truncate(self, before_ms)
+    }
+
+    /// The width of the ranges at whose ends chunks end, in milliseconds.
+    #[must_use]
+    pub fn chunk_range_ms(&self) -> i64 {
+        self.config.chunk_range_ms
+    }
+
+    /// Seals all chunks of samples before `before_ms`: ends open chunks whose newest sample is before it, and marks every finished chunk that
+    /// ends before it. Sealed chunks do not change any more; what is appended later, whatever its time, is in other chunks. Gives the starts of the
+    /// aligned ranges ([`Head::chunk_range_ms`]) that have sealed chunks, ascending. Queries see no difference.
+    pub fn seal(&self, before_ms: i64) -> Vec<i64> {
+        seal::seal(self, before_ms)
+    }
+
+    /// The series with sealed chunks in `[min_t, max_t]` (inclusive), in label order, for [`Head::read_sealed`].
+    pub(crate) fn sealed_in_label_order(&self, min_t: i64, max_t: i64) -> Vec<u32> {
+        label_order::sealed_in_label_order(self, min_t, max_t)
+    }
+
+    /// Appends to `out` the series of [`Head::sealed_in_label_order`], in their order, with the sealed chunks that reach into the range.
+    pub(crate) fn read_sealed(&self, ids: &[u32], min_t: i64, max_t: i64, out: &mut Vec<SeriesChunks>) -> Result<(), HeadError> {
+        seal::read_sealed(self, ids, min_t, max_t, out)
+    }
+
+    /// Drops the sealed chunks that lie in one of these ranges, named by their starts, ascending, and series that have nothing left. For ranges that are
+    /// in a block which every query sees. Nothing is refused that was taken before.
+    pub fn drop_sealed(&self, ranges: &[i64]) -> Truncated {
+        seal::drop_sealed(self, ranges)
     }
 }
 

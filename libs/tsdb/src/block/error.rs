@@ -47,6 +47,9 @@ pub enum BlockError {
     /// Chunks of a series must ascend, not overlap, and lie within the block's range.
     #[error("chunks of series {0} overlap or leave the block's time range")]
     ChunkRange(String),
+    /// The caller wants no more of it.
+    #[error("stopped before the block was whole")]
+    Stopped,
     /// A part of the format is full.
     #[error("block is too large: {what} exceed {limit}")]
     TooLarge {

@@ -72,8 +72,8 @@ impl IndexWriter {
         self.staging.put(&self.scratch)
     }
 
-    /// Writes the index and makes it durable.
-    pub fn finish(self) -> Result<(), BlockError> {
+    /// Writes the index and makes it durable. Gives the ids of the series, in the order in which they came.
+    pub fn finish(self) -> Result<Vec<u32>, BlockError> {
         let Self { fs, dir, staging, symbols, .. } = self;
         staging.finish_scratch()?;
         let mut names: Vec<(Arc<str>, u32)> = symbols.into_iter().collect();
@@ -93,9 +93,10 @@ impl IndexWriter {
         let series = out.position();
         let mut sections = Sections { out, symbols, series, postings: HashMap::new(), all: Vec::new() };
         sections.copy_series(&BlockFile::open(&*fs, &dir, STAGING)?, &rank)?;
-        sections.put_postings(&names)?;
+        let ids = sections.put_postings(&names)?;
         let staging = dir.join(STAGING);
-        fs.remove(&staging).map_err(BlockError::io(&staging))
+        fs.remove(&staging).map_err(BlockError::io(&staging))?;
+        Ok(ids)
     }
 }
 
@@ -170,8 +171,8 @@ impl Sections {
         Ok(())
     }
 
-    /// Writes the postings, their table, and the table of contents.
-    fn put_postings(mut self, names: &[Arc<str>]) -> Result<(), BlockError> {
+    /// Writes the postings, their table, and the table of contents. Gives the ids of all series.
+    fn put_postings(mut self, names: &[Arc<str>]) -> Result<Vec<u32>, BlockError> {
         let mut lists: Vec<((u32, u32), Vec<u32>)> = std::mem::take(&mut self.postings).into_iter().collect();
         // Symbols are in order, so pairs of symbols are too.
         lists.sort_unstable_by_key(|(pair, _)| *pair);
@@ -198,7 +199,8 @@ impl Sections {
             .collect();
         out.put(&toc)?;
         out.put_checksum(&toc)?;
-        out.finish()
+        out.finish()?;
+        Ok(all)
     }
 
     fn put_list(&mut self, table: &mut Vec<u8>, name: &str, value: &str, ids: &[u32]) -> Result<(), BlockError> {

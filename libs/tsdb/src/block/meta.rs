@@ -144,6 +144,12 @@ impl BlockMeta {
         serde_json::to_vec_pretty(self).map_err(|e| BlockError::Meta(e.to_string()))
     }
 
+    /// Whether any of its range lies in `[min_t, max_t]` (both inclusive).
+    #[must_use]
+    pub fn overlaps(&self, min_t: i64, max_t: i64) -> bool {
+        self.min_time <= max_t && min_t < self.max_time
+    }
+
     /// The block as a parent of another.
     #[must_use]
     pub fn desc(&self) -> BlockDesc {

@@ -14,6 +14,7 @@ mod damage;
 mod head;
 mod matchers;
 mod round_trip;
+mod sidecar;
 mod tombstones;
 
 pub(crate) type Series = Vec<(Labels, Vec<Point>)>;

@@ -25,6 +25,12 @@ impl Ulid {
         Self(ms << 80 | random & ((1 << 80) - 1))
     }
 
+    /// Its 128 bits.
+    #[must_use]
+    pub fn to_bits(self) -> u128 {
+        self.0
+    }
+
     /// When it was made, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn timestamp_ms(self) -> i64 {

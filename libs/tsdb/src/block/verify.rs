@@ -1,10 +1,12 @@
 //! Whether a block is sound: every byte is read.
 
+use std::io::ErrorKind;
+
 use hashbrown::{HashMap, HashSet};
 use model::{Labels, SeriesHash};
 
 use super::recode::decode_data;
-use super::{Block, BlockError, BlockStats, ChunkMeta, IndexSeries, SEGMENT_HEADER};
+use super::{Block, BlockError, BlockStats, ChunkMeta, IndexSeries, SEGMENT_HEADER, SIDECAR_FILE, Sidecar};
 use crate::block::recode::Point;
 
 /// Problems that are described; the rest are counted.
@@ -65,7 +67,21 @@ pub fn verify(block: &Block) -> Verification {
     out.check(result);
     check_segments(block, references, &mut out);
     check_counts(block, &mut out);
+    check_sidecar(block, &mut out);
     out
+}
+
+/// A sidecar that is there must say what the index says.
+fn check_sidecar(block: &Block, out: &mut Verification) {
+    let result = match Sidecar::read(&*block.fs, &block.dir, block.meta.ulid) {
+        Err(BlockError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return,
+        Err(error) => Err(error),
+        Ok(sidecar) => Sidecar::of(block).and_then(|made| {
+            let differs = || BlockError::corrupt(SIDECAR_FILE, 0, "it does not have the series of the index");
+            if made == sidecar { Ok(()) } else { Err(differs()) }
+        }),
+    };
+    out.check(result);
 }
 
 fn check_series(block: &Block, ids: &[u32], references: &mut HashSet<u64>, pairs: &mut PairDigests, out: &mut Verification) {

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use model::{Chunk, ChunkEncoding, Labels};
+use model::{Chunk, ChunkEncoding, Labels, SeriesHash};
 
 use super::chunk_writer::ChunkWriter;
 use super::index_writer::IndexWriter;
 use super::out_file::OutFile;
+use super::sidecar::write_sidecar;
 use super::{BlockError, BlockMeta, BlockStats, CHUNKS_DIR, ChunkMeta, Compaction, META_FILE, SEGMENT_BYTES, ThanosMeta, Ulid};
 use crate::chunk::sample_count;
 use crate::fs::Fs;
@@ -51,6 +52,8 @@ pub struct BlockWriter {
     stats: BlockStats,
     chunks: ChunkWriter,
     index: IndexWriter,
+    /// Of the series, in their order, for the sidecar.
+    hashes: Vec<SeriesHash>,
 }
 
 impl BlockWriter {
@@ -65,7 +68,7 @@ impl BlockWriter {
         fs.create_dir_all(&tmp).map_err(BlockError::io(&tmp))?;
         let chunks = ChunkWriter::with_segments(fs.clone(), &tmp.join(CHUNKS_DIR), segment_bytes)?;
         let index = IndexWriter::create(fs.clone(), &tmp)?;
-        Ok(Self { fs, parent: parent.to_owned(), tmp, spec, stats: BlockStats::default(), chunks, index })
+        Ok(Self { fs, parent: parent.to_owned(), tmp, spec, stats: BlockStats::default(), chunks, index, hashes: Vec::new() })
     }
 
     /// Adds a series. Series come in label order; its chunks ascend, do not overlap and lie within the block's range. A series
@@ -92,7 +95,9 @@ impl BlockWriter {
         }
         self.stats.num_chunks += metas.len() as u64;
         self.stats.num_series += 1;
-        self.index.put(labels, &metas)
+        self.index.put(labels, &metas)?;
+        self.hashes.push(labels.hash());
+        Ok(())
     }
 
     /// Writes the rest, `meta.json` last, and gives the folder its name. A block without series is not written: `None`.
@@ -101,9 +106,10 @@ impl BlockWriter {
             self.abort();
             return Ok(None);
         }
-        let Self { fs, parent, tmp, spec, stats, chunks, index } = self;
+        let Self { fs, parent, tmp, spec, stats, chunks, index, hashes } = self;
         chunks.finish()?;
-        index.finish()?;
+        let ids = index.finish()?;
+        write_sidecar(&*fs, &tmp, spec.ulid, &hashes, &ids)?;
         let BlockSpec { ulid, min_time, max_time, compaction, thanos } = spec;
         let meta = BlockMeta { ulid, min_time, max_time, stats, compaction, version: 1, thanos, other: serde_json::Map::new() };
         let mut out = OutFile::create(&*fs, &tmp.join(META_FILE))?;

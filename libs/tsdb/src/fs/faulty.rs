@@ -101,8 +101,11 @@ impl Fs for FaultyFs {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let state = self.0.lock();
-        let inside = state.files.keys().filter(|path| path.parent() == Some(dir));
-        Ok(inside.filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect())
+        // Folders are there as long as a file is in them.
+        let inside = state.files.keys().filter_map(|path| path.strip_prefix(dir).ok()?.iter().next()?.to_str());
+        let mut names: Vec<String> = inside.map(str::to_owned).collect();
+        names.dedup();
+        Ok(names)
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn AppendFile>> {

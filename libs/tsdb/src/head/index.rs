@@ -194,6 +194,11 @@ impl Index {
         self.names.get(id as usize).map_or("", |name| &name.text)
     }
 
+    /// The value of a pair.
+    pub(super) fn value_of(&self, pair: u32) -> &str {
+        self.pairs.get(pair as usize).and_then(|p| parse(&p.wire)).map_or("", |(_, value)| value)
+    }
+
     /// Writes the label block of pairs into `block` and makes it labels.
     pub(super) fn labels(&self, pairs: &[u32], block: &mut Vec<u8>) -> Labels {
         block.clear();

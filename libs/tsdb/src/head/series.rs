@@ -25,7 +25,8 @@ pub(super) struct Hot {
     hash: [u64; 2],
     /// The open chunk if it is one of floats. At most one of `floats` and `histograms` has samples.
     pub(super) floats: XorAppender,
-    /// The first millisecond that belongs to the next chunk. Meaningful while a chunk is open.
+    /// While a chunk is open the first millisecond that belongs to the next chunk; otherwise the first that is newer than the series' newest
+    /// sample, as far as that is known.
     chunk_end: i64,
     /// The series' name in the log, and where it stands there (`head/log.rs`).
     pub(super) log: LogState,
@@ -70,7 +71,7 @@ pub(super) enum Verdict {
 
 impl Hot {
     pub(super) fn new(hash: SeriesHash) -> Self {
-        Self { hash: split(hash), ..Self::default() }
+        Self { hash: split(hash), chunk_end: i64::MIN, ..Self::default() }
     }
 
     #[inline]
@@ -116,6 +117,7 @@ impl Hot {
                 self.chunk_end = range_end(sample.t, range);
             }
             Some(_) => {}
+            None if sample.t < self.chunk_end => return Verdict::OutOfOrder(self.chunk_end.saturating_sub(1)),
             None => self.chunk_end = range_end(sample.t, range),
         }
         self.floats.append(sample.t, sample.v);
@@ -146,6 +148,7 @@ impl Hot {
                 let same = self.histograms.as_ref().is_some_and(|open| open.last_equals(&sample.value));
                 return Ok(if same { Verdict::Duplicate } else { Verdict::Conflict(self.floats.last().map(|(_, v)| v)) });
             }
+            None if sample.t < self.chunk_end => return Ok(Verdict::OutOfOrder(self.chunk_end.saturating_sub(1))),
             _ => {}
         }
         let next = match &mut self.histograms {
@@ -162,8 +165,16 @@ impl Hot {
         Ok(Verdict::Taken)
     }
 
-    /// Ends the open chunk and takes it out.
+    /// Ends the open chunk for good: what is not newer than it is out of order from now on.
+    pub(super) fn seal(&mut self) -> Option<ClosedChunk> {
+        let closed = self.close()?;
+        self.chunk_end = closed.max_t().saturating_add(1);
+        Some(closed)
+    }
+
+    /// Ends the open chunk and takes it out. A newer one must follow, or all that is older be refused.
     pub(super) fn close(&mut self) -> Option<ClosedChunk> {
+        self.chunk_end = i64::MIN;
         if let Some(open) = self.histograms.take() {
             return Some(open.finish());
         }

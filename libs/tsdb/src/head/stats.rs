@@ -66,6 +66,11 @@ impl Totals {
         self.min_t.fetch_max(before, Relaxed);
     }
 
+    pub(super) fn dropped(&self, what: &Truncated) {
+        self.collected.fetch_add(what.series, Relaxed);
+        self.dropped_chunks.fetch_add(what.chunks, Relaxed);
+    }
+
     pub(super) fn min_t(&self) -> i64 {
         self.min_t.load(Relaxed)
     }

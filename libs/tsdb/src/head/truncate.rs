@@ -6,11 +6,11 @@ use super::Head;
 use super::stripe::Stripe;
 
 /// Series that are looked at under one hold of a stripe.
-const SWEEP_BATCH: u32 = 128;
+pub(super) const SWEEP_BATCH: u32 = 128;
 
 /// Series that are collected under one hold of the index. Each batch goes once through the postings of the labels
 /// concerned, so it is larger than that of creation.
-const COLLECT_BATCH: usize = 2048;
+pub(super) const COLLECT_BATCH: usize = 2048;
 
 /// What a truncation dropped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -70,7 +70,7 @@ fn drop_chunks(stripe: &mut Stripe, slot: u32, before: i64, dropped: &mut u64) -
 }
 
 /// Collects those of the series that still have no chunks; how many.
-fn collect(head: &Head, ids: &[u32]) -> u64 {
+pub(super) fn collect(head: &Head, ids: &[u32]) -> u64 {
     let mut index = head.index.write();
     let mut pairs = Vec::new();
     let mut gone = Vec::new();

@@ -1,15 +1,24 @@
 use super::*;
-use crate::head::tests::{T0, batch, labels, push};
+use crate::head::tests::{T0, batch, floats, labels, push};
 use crate::head::{Head, HeadConfig};
 
 const HOUR: i64 = 3_600_000;
 
+fn cut(fs: &FaultyFs, head: &Head, ulid: Ulid, range: (i64, i64)) -> Option<Block> {
+    let spec = BlockSpec::level_1(ulid, range.0, range.1);
+    let meta = write_sealed_range(Arc::new(fs.clone()), &parent(), head, spec, &|| true).unwrap()?;
+    let block = open(fs, &parent().join(meta.ulid.to_string()));
+    let found = verify(&block);
+    assert!(found.is_sound(), "{:?}", found.problems);
+    Some(block)
+}
+
 #[test]
-fn a_range_of_a_head_becomes_a_block() {
+fn a_sealed_range_of_a_head_becomes_a_block() {
     let head = Head::new(HeadConfig { creation_grace_ms: i64::MAX, ..HeadConfig::default() });
     let mut want: Series = Vec::new();
     for n in 0..600_i64 {
-        let labels = labels(&[("__name__", "m"), ("n", &format!("{n:04}"))]);
+        let labels = labels(&[("__name__", "m"), ("n", &format!("{n:04}")), ("reversed", &format!("{:04}", 600 - n))]);
         // Some series have nothing in the range.
         let end = if n % 5 == 4 { 0 } else { 5 * HOUR };
         let samples: Vec<_> = (-HOUR / 60_000..end / 60_000).map(|i| (T0 + i * 60_000 + n, i as f64)).collect();
@@ -18,12 +27,15 @@ fn a_range_of_a_head_becomes_a_block() {
         want.push((labels, inside.map(|(t, v)| float(t, v)).collect()));
     }
     want.retain(|(_, points)| !points.is_empty());
+    let before = floats(&head);
     let fs = FaultyFs::new();
-    let spec = BlockSpec::level_1(Ulid::new(1, 2), T0, T0 + 2 * HOUR);
-    let meta = write_head_range(Arc::new(fs.clone()), &parent(), &head, spec).unwrap().unwrap();
-    let block = open(&fs, &parent().join(meta.ulid.to_string()));
+    assert!(cut(&fs, &head, Ulid::new(1, 1), (T0, T0 + 2 * HOUR)).is_none(), "nothing is sealed");
+    assert_eq!(head.seal(T0 + 2 * HOUR), [T0 - 2 * HOUR, T0]);
+    assert_eq!(head.seal(T0 + 2 * HOUR), [T0 - 2 * HOUR, T0], "sealing twice is sealing once");
+    assert!(floats(&head) == before, "queries see no difference");
+
+    let block = cut(&fs, &head, Ulid::new(1, 2), (T0, T0 + 2 * HOUR)).unwrap();
     assert!(read(&block) == want);
-    assert!(verify(&block).is_sound(), "{:?}", verify(&block).problems);
     // Chunks are cut at multiples of two hours already, so they were copied.
     let head_chunks = head.select(&[], T0, T0 + 2 * HOUR - 1).unwrap();
     for series in block.select(&[], i64::MIN, i64::MAX).unwrap() {
@@ -33,13 +45,71 @@ fn a_range_of_a_head_becomes_a_block() {
     }
 
     // A range that goes through chunks.
-    let spec = BlockSpec::level_1(Ulid::new(3, 4), T0 + HOUR / 2 + 1, T0 + HOUR);
-    let meta = write_head_range(Arc::new(fs.clone()), &parent(), &head, spec.clone()).unwrap().unwrap();
-    let block = open(&fs, &parent().join(meta.ulid.to_string()));
-    want.iter_mut().for_each(|(_, points)| points.retain(|p| p.t() >= spec.min_time && p.t() < spec.max_time));
+    let range = (T0 + HOUR / 2 + 1, T0 + HOUR);
+    let block = cut(&fs, &head, Ulid::new(3, 4), range).unwrap();
+    want.iter_mut().for_each(|(_, points)| points.retain(|p| p.t() >= range.0 && p.t() < range.1));
     assert!(read(&block) == want);
-    assert!(verify(&block).is_sound());
+    assert!(cut(&fs, &head, Ulid::new(5, 6), (0, HOUR)).is_none());
+}
 
-    let before = BlockSpec::level_1(Ulid::new(5, 6), 0, HOUR);
-    assert_eq!(write_head_range(Arc::new(fs), &parent(), &head, before).unwrap(), None);
+#[test]
+fn dropping_drops_what_was_sealed_and_nothing_else() {
+    let head = Head::new(HeadConfig { creation_grace_ms: i64::MAX, ..HeadConfig::default() });
+    let (gone, stays, lags) = (labels(&[("n", "gone")]), labels(&[("n", "stays")]), labels(&[("n", "lags")]));
+    let minutes = |from: i64, to: i64| (from..to).map(|i| (T0 + i * 60_000, i as f64)).collect::<Vec<_>>();
+    push(&head, &batch(&[(gone, &minutes(0, 50)), (stays.clone(), &minutes(0, 200)), (lags.clone(), &minutes(0, 30))]));
+    assert_eq!(head.seal(T0 + 2 * HOUR), [T0]);
+    // While the block would be written, a sender that lags goes on in the range.
+    assert!(push(&head, &batch(&[(lags.clone(), &minutes(30, 40))])).rejected.is_empty());
+    let all = floats(&head);
+    assert_eq!(head.drop_sealed(&[T0 - 2 * HOUR]).chunks, 0, "another range");
+    assert!(floats(&head) == all);
+    let dropped = head.drop_sealed(&[T0]);
+    assert_eq!((dropped.chunks, dropped.series), (3, 1));
+    assert_eq!(floats(&head), [(lags.clone(), minutes(30, 40)), (stays, minutes(120, 200))]);
+    assert_eq!(head.seal(T0 + 2 * HOUR), [T0], "the late ones are for a second block");
+    head.drop_sealed(&[T0]);
+    assert_eq!(head.series_count(), 1);
+    assert!(!floats(&head).iter().any(|(labels, _)| *labels == lags));
+}
+
+#[test]
+fn a_sealed_series_takes_nothing_that_is_older_than_what_was_sealed() {
+    let head = Head::new(HeadConfig::default());
+    let series = labels(&[("n", "1")]);
+    let one = |t: i64, v: f64| batch(&[(series.clone(), &[(T0 + t, v)])]);
+    push(&head, &one(0, 1.0));
+    head.seal(i64::MAX);
+    assert_eq!(push(&head, &one(-1, 1.0)).rejected.len(), 1);
+    assert!(push(&head, &one(1, 1.0)).rejected.is_empty());
+    assert_eq!(floats(&head), [(series.clone(), vec![(T0, 1.0), (T0 + 1, 1.0)])]);
+}
+
+#[test]
+fn a_cut_that_is_stopped_or_meets_a_full_disk_leaves_nothing() {
+    let head = Head::new(HeadConfig::default());
+    for n in 0..1_000 {
+        push(&head, &batch(&[(labels(&[("n", &n.to_string())]), &[(T0, 1.0)])]));
+    }
+    head.seal(i64::MAX);
+    let all = floats(&head);
+    let fs = FaultyFs::new();
+    let spec = || BlockSpec::level_1(Ulid::new(1, 1), T0, T0 + 2 * HOUR);
+    let asked = std::cell::Cell::new(0);
+    let twice = || {
+        asked.set(asked.get() + 1);
+        asked.get() < 3
+    };
+    let stopped = write_sealed_range(Arc::new(fs.clone()), &parent(), &head, spec(), &twice);
+    assert!(matches!(stopped, Err(BlockError::Stopped)), "{stopped:?}");
+    assert!(fs.paths().is_empty(), "{:?}", fs.paths());
+    for space in [0, 10, 5_000, 40_000] {
+        fs.set_space(Some(space));
+        let full = write_sealed_range(Arc::new(fs.clone()), &parent(), &head, spec(), &|| true);
+        assert!(matches!(full, Err(BlockError::Io { .. })), "{full:?}");
+        assert!(fs.paths().is_empty(), "{:?}", fs.paths());
+    }
+    fs.set_space(None);
+    assert!(floats(&head) == all);
+    assert!(cut(&fs, &head, Ulid::new(1, 1), (T0, T0 + 2 * HOUR)).is_some());
 }

@@ -58,6 +58,18 @@ impl ClosedChunk {
         self.min_t() <= max_t && self.max_t() >= min_t
     }
 
+    /// Whether it belongs to the next block ([`crate::Head::seal`]).
+    #[inline]
+    pub(in crate::head) fn is_sealed(&self) -> bool {
+        let (Body::Memory { sealed, .. } | Body::Stored { sealed, .. }) = &self.body;
+        *sealed
+    }
+
+    pub(in crate::head) fn seal(&mut self) {
+        let (Body::Memory { sealed, .. } | Body::Stored { sealed, .. }) = &mut self.body;
+        *sealed = true;
+    }
+
     pub(in crate::head) fn encoding(&self) -> ChunkEncoding {
         let (Body::Memory { encoding, .. } | Body::Stored { encoding, .. }) = &self.body;
         *encoding
