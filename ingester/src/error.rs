@@ -3,6 +3,7 @@
 use rpc::{RpcError, RpcErrorKind};
 use tsdb::WalError;
 use tsdb::head::HeadError;
+use tsdb::head_chunks::HeadChunkError;
 
 /// Why a call failed. What is refused sample by sample is not an error but in the report.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -103,6 +104,9 @@ pub enum StartError {
     /// The log could not be opened.
     #[error("cannot open the write-ahead log: {0}")]
     Open(#[source] WalError),
+    /// The folder of head chunks could not be opened.
+    #[error("cannot open the head chunk files: {0}")]
+    HeadChunks(#[source] HeadChunkError),
     /// The log could not be read back.
     #[error("cannot replay the write-ahead log: {0}")]
     Replay(#[source] WalError),

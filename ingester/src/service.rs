@@ -13,6 +13,7 @@ use runtime::{CpuPool, Shutdown, Tasks};
 use tokio::sync::{Semaphore, watch};
 use tsdb::Wal;
 use tsdb::fs::Fs;
+use tsdb::head_chunks::HeadChunks;
 use tsdb::wal::{Replay, ReplayReport};
 
 use crate::config::Config;
@@ -24,12 +25,15 @@ use crate::push::Outcomes;
 use crate::query::MAX_OPEN_QUERIES;
 use crate::tenants::Tenants;
 
+mod offload;
 mod upkeep;
+
+pub(crate) use offload::Offloading;
 
 /// What the ingester needs from others.
 pub struct Deps {
-    /// Folder of the write-ahead log; made if it is not there.
-    pub wal_dir: PathBuf,
+    /// Folder of everything: `wal/`, `chunks_head/`; made if it is not there. It belongs to one process at a time.
+    pub data_dir: PathBuf,
     /// The file system.
     pub fs: Arc<dyn Fs>,
     /// Time.
@@ -45,6 +49,11 @@ pub struct Deps {
     /// A random number of this start that outsiders cannot know ([`tsdb::WalConfig::salt`]).
     pub wal_salt: u64,
 }
+
+/// The write-ahead log within the data directory.
+const WAL_DIR: &str = "wal";
+/// Head chunk files within the data directory.
+const HEAD_CHUNKS_DIR: &str = "chunks_head";
 
 /// How long pushes in progress may take to end when the ingester stops. Each is a write to the disk away from its answer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -78,13 +87,15 @@ pub(crate) struct Shared {
     pub(crate) wal: Wal,
     pub(crate) metrics: Metrics,
     pub(crate) sizes: Sizes,
+    pub(crate) offloading: Offloading,
     pub(crate) retention_ms: i64,
 }
 
 impl Service {
     /// Opens the log and wires the parts. Blocks for some milliseconds: the log is read by [`Service::run`].
     pub fn build(config: &Config, deps: Deps, registry: &mut Registry) -> Result<Self, StartError> {
-        let (wal, replay) = Wal::open(deps.wal_dir, config.wal(deps.wal_salt), deps.fs).map_err(StartError::Open)?;
+        let head_chunks = HeadChunks::open(Arc::clone(&deps.fs), deps.data_dir.join(HEAD_CHUNKS_DIR)).map_err(StartError::HeadChunks)?;
+        let (wal, replay) = Wal::open(deps.data_dir.join(WAL_DIR), config.wal(deps.wal_salt), deps.fs).map_err(StartError::Open)?;
         let retention_ms = config.retention_ms();
         let floor_ms = deps.clock.now_ms().saturating_sub(retention_ms);
         let shared = Arc::new(Shared {
@@ -101,6 +112,7 @@ impl Service {
             wal,
             metrics: Metrics::register(registry),
             sizes: Sizes::default(),
+            offloading: Offloading::new(head_chunks),
             retention_ms,
         });
         register_sizes(registry, &shared);

@@ -3,6 +3,7 @@
 mod drain;
 mod failures;
 mod grpc;
+mod head_chunks;
 mod isolation;
 mod limits;
 mod push_and_query;

@@ -68,6 +68,7 @@ impl Collector for SizesCollector {
         let mut out = Out(encoder);
         encode_process(&mut out, &shared)?;
         encode_heads(&mut out, &shared)?;
+        encode_head_chunks(&mut out, &shared)?;
         encode_wal(&mut out, &shared)
     }
 }
@@ -108,6 +109,15 @@ fn encode_heads(out: &mut Out<'_>, shared: &Shared) -> fmt::Result {
         family.encode_family(&[("structure", structure)])?.encode_gauge(&(bytes as u64))?;
     }
     Ok(())
+}
+
+fn encode_head_chunks(out: &mut Out<'_>, shared: &Shared) -> fmt::Result {
+    let files = shared.offloading.files.stats();
+    out.gauge("head_chunk_files", "Files with finished chunks of heads", files.files)?;
+    out.counter("head_chunks_written", "Finished chunks moved from memory to files", files.written_chunks)?;
+    out.counter("head_chunk_written_bytes", "Bytes written to files of finished chunks", files.written_bytes)?;
+    let help = "Rounds in which finished chunks could not be written and stayed in memory";
+    out.counter("head_chunk_write_errors", help, shared.offloading.failures())
 }
 
 fn encode_wal(out: &mut Out<'_>, shared: &Shared) -> fmt::Result {

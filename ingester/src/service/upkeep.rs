@@ -1,4 +1,4 @@
-//! What is done now and then: forgetting old samples, giving disk space back, and measuring.
+//! What is done now and then: forgetting old samples, giving disk space and memory back, and measuring.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use super::Shared;
 /// How often old samples are forgotten. Chunks span up to two hours, so more often would find nothing more.
 const TRUNCATE_EVERY: Duration = Duration::from_secs(300);
 
-/// How often the sizes of heads are measured, which walks all series.
-const MEASURE_EVERY: Duration = Duration::from_secs(30);
+/// How often finished chunks leave memory and the sizes of heads are measured; both walk all series.
+const ROUND_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs until it is dropped.
 pub(super) async fn run(shared: &Arc<Shared>) {
@@ -22,7 +22,7 @@ pub(super) async fn run(shared: &Arc<Shared>) {
         let blocking = Arc::clone(shared);
         // A panic has been logged by the hook; the next round tries again.
         let _ = shared.tasks.spawn_blocking(move || blocking.round(due)).await;
-        tokio::time::sleep(MEASURE_EVERY).await;
+        tokio::time::sleep(ROUND_EVERY).await;
     }
 }
 
@@ -31,6 +31,7 @@ impl Shared {
         if truncate {
             self.truncate();
         }
+        self.offload();
         self.sizes.refresh(&self.tenants);
     }
 

@@ -75,7 +75,7 @@ impl Rig {
 pub(super) fn build(config: &Config, limits: Limits, fs: Arc<dyn Fs>, clock: &ManualClock, registry: &mut Registry) -> Service {
     let tasks = Tasks::new();
     let deps = Deps {
-        wal_dir: "wal".into(),
+        data_dir: "data".into(),
         fs,
         clock: Arc::new(clock.clone()),
         push_pool: CpuPool::new(2, tasks.clone()),

@@ -52,7 +52,7 @@ async fn a_real_folder_is_opened_again_after_the_process_forgot_it() {
 fn build_in(dir: &std::path::Path, clock: &ManualClock, registry: &mut Registry) -> crate::Service {
     let tasks = runtime::Tasks::new();
     let deps = crate::Deps {
-        wal_dir: dir.join("wal"),
+        data_dir: dir.to_owned(),
         fs: Arc::new(RealFs),
         clock: Arc::new(clock.clone()),
         push_pool: runtime::CpuPool::new(2, tasks.clone()),

@@ -15,9 +15,6 @@ use super::{Parts, Stage};
 use crate::http::readiness::State;
 use crate::target::Target;
 
-/// The write-ahead log below the data directory.
-const WAL_DIRECTORY: &str = "wal";
-
 /// A number that outsiders do not know: the standard library's hash keys come from the system.
 fn random() -> u64 {
     RandomState::new().hash_one(0_u8)
@@ -66,7 +63,7 @@ pub(super) fn ingester(
     services: &mut RoutesBuilder,
 ) -> anyhow::Result<(ingester::Ingester, Stage)> {
     let deps = ingester::Deps {
-        wal_dir: parts.config.data_dir.join(WAL_DIRECTORY),
+        data_dir: parts.config.data_dir.clone(),
         fs: Arc::new(tsdb::fs::RealFs),
         clock: Arc::clone(&parts.clock),
         tasks: parts.tasks.clone(),
