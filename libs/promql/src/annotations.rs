@@ -8,6 +8,10 @@ use crate::functions::buckets::Correction;
 use crate::functions::{date, number};
 use crate::parser::ast::TextSpan;
 
+mod histograms;
+
+pub(crate) use histograms::HistogramOperation;
+
 /// How many different annotations one query keeps of each kind. The HTTP API shows ten; the rest is counted.
 const MAX_KEPT: usize = 1_000;
 

@@ -30,6 +30,7 @@ pub mod engine;
 pub mod error;
 pub mod eval;
 pub mod functions;
+pub mod histogram;
 pub mod limits;
 pub mod memory;
 pub mod parser;

@@ -69,30 +69,3 @@ impl Stream for Drained {
         true
     }
 }
-
-/// Functions of native histograms: floats have no result, histograms are refused.
-pub(super) struct HistogramOnly {
-    input: BoxStream,
-    function: &'static str,
-}
-
-impl HistogramOnly {
-    pub(super) fn new(input: BoxStream, function: &'static str) -> Self {
-        Self { input, function }
-    }
-}
-
-impl Stream for HistogramOnly {
-    fn next_batch(&mut self) -> Result<Option<Vec<Series>>, QueryError> {
-        while let Some(batch) = self.input.next_batch()? {
-            if batch.iter().any(|series| !series.column.histograms().is_empty()) {
-                return Err(QueryError::Execution(format!("{} of native histograms is not available in this version", self.function)));
-            }
-        }
-        Ok(None)
-    }
-
-    fn whole(&self) -> bool {
-        true
-    }
-}

@@ -7,21 +7,26 @@ use std::sync::Arc;
 
 use hashbrown::hash_map::Entry;
 
+use model::Labels;
+use model::labels::METRIC_NAME;
+
 use super::QueryState;
 use super::column::ScalarColumn;
 use super::identity::{LabelSubset, SeriesMap};
 use super::scalar::ScalarSource;
 use super::series::{BoxStream, Ready, Series, Stream};
+use crate::annotations::HistogramOperation;
 use crate::error::QueryError;
 use crate::limits::Charge;
 use crate::parser::ast::{AggregateOp, TextSpan};
 
 mod accumulator;
 mod count_values;
+mod histograms;
 mod pick;
 mod ratio;
 
-use accumulator::Accumulator;
+use accumulator::{Accumulator, GroupNotes};
 pub(super) use count_values::CountValues;
 pub(super) use pick::Pick;
 pub(super) use ratio::Ratio;
@@ -44,6 +49,30 @@ impl Aggregation {
         match self.param.take() {
             Some((param, span)) => Ok((param.evaluate(self.steps)?, span)),
             None => Ok((ScalarColumn::Constant(f64::NAN), TextSpan::default())),
+        }
+    }
+
+    /// What folding a series found: the one annotation that names its metric.
+    fn annotate_series(&self, series: &Labels, notes: &mut GroupNotes) {
+        if std::mem::take(&mut notes.mixed_buckets) {
+            self.state.annotations.mixed_buckets(series.get(METRIC_NAME).unwrap_or_default(), self.input_span);
+        }
+    }
+
+    /// What folding all series found.
+    fn annotate(&self, notes: GroupNotes) {
+        let annotations = &self.state.annotations;
+        if notes.ignored {
+            self.ignored_histograms();
+        }
+        if notes.mixed_samples {
+            annotations.mixed_samples_in_aggregation(self.input_span);
+        }
+        if notes.reconciled {
+            annotations.reconciled_bounds(HistogramOperation::Aggregation, self.input_span);
+        }
+        if notes.collision {
+            annotations.reset_collision(HistogramOperation::Aggregation, self.input_span);
         }
     }
 
@@ -79,23 +108,24 @@ impl Fold {
         if self.aggregation.op == AggregateOp::Quantile {
             self.warn_about_quantiles(&param, param_span);
         }
-        let groups = self.fold()?;
+        let mut notes = GroupNotes::default();
+        let groups = self.fold(&mut notes)?;
         let mut out = Vec::with_capacity(groups.len());
         for Group { mut series, accumulator } in groups {
             self.aggregation.state.check()?;
-            series.column = accumulator.finish(&param);
+            series.column = accumulator.finish(&param, &mut notes);
             if !series.column.is_empty() {
                 out.push(series);
             }
         }
+        self.aggregation.annotate(notes);
         Ok(out)
     }
 
-    fn fold(&mut self) -> Result<Vec<Group>, QueryError> {
+    fn fold(&mut self, notes: &mut GroupNotes) -> Result<Vec<Group>, QueryError> {
         let a = &mut self.aggregation;
         let mut index: SeriesMap<usize> = SeriesMap::default();
         let mut groups: Vec<Group> = Vec::new();
-        let mut ignored = false;
         while let Some(batch) = a.input.next_batch()? {
             a.state.check()?;
             for series in batch {
@@ -113,11 +143,9 @@ impl Fold {
                 let Some(group) = groups.get_mut(at) else { continue };
                 group.series.drop_name |= series.drop_name;
                 self.charge.grow(group.accumulator.growth(&series.column))?;
-                ignored |= group.accumulator.add(series.column)?;
+                self.charge.grow(group.accumulator.add(series.column, notes))?;
+                a.annotate_series(&series.labels, notes);
             }
-        }
-        if ignored {
-            a.ignored_histograms();
         }
         Ok(groups)
     }

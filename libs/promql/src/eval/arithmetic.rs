@@ -3,6 +3,10 @@
 use super::column::ABSENT;
 use crate::parser::ast::BinaryOp;
 
+mod histograms;
+
+pub(super) use histograms::{Operand, Outcome, StepNotes, operate};
+
 /// Whether the operator compares.
 pub(super) fn is_comparison(op: BinaryOp) -> bool {
     matches!(op, BinaryOp::Eql | BinaryOp::Neq | BinaryOp::Lss | BinaryOp::Lte | BinaryOp::Gtr | BinaryOp::Gte)
@@ -13,8 +17,13 @@ pub(super) fn changes_quantity(op: BinaryOp) -> bool {
     matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Pow | BinaryOp::Atan2)
 }
 
+/// Whether the operator takes a part of a histogram.
+pub(super) fn is_trim(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower)
+}
+
 /// As written.
-pub(super) fn symbol(op: BinaryOp) -> &'static str {
+fn symbol(op: BinaryOp) -> &'static str {
     match op {
         BinaryOp::Add => "+",
         BinaryOp::Sub => "-",

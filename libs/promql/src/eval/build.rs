@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::QueryState;
 use super::absent::{Absent, Watched};
-use super::adapters::{Drained, FloatsOnly, FromScalar, HistogramOnly};
+use super::adapters::{Drained, FloatsOnly, FromScalar};
 use super::aggregate::{Aggregation, CountValues, Fold, Pick, Ratio};
 use super::element::{ElementOperator, Mapping};
-use super::histogram::{BucketFunction, Buckets};
+use super::histogram::{BucketFunction, Buckets, HistogramOnly};
 use super::identity::LabelSubset;
 use super::info::Info;
 use super::join::Join;
@@ -73,7 +73,7 @@ impl<'a> Builder<'a> {
             }
             VectorOp::Nothing(input) => Box::new(Drained(self.vector(input)?)),
             VectorOp::Info(info) => Box::new(Info::new(self.vector(&info.input)?, info.clone(), self.storage, state)),
-            VectorOp::HistogramOnly { function, input } => Box::new(HistogramOnly::new(self.vector(input)?, function)),
+            VectorOp::HistogramOnly { function, input } => Box::new(HistogramOnly::new(self.vector(input)?, function, steps, state)?),
             VectorOp::Aggregate(aggregate) => self.aggregate(aggregate, plan)?,
             VectorOp::VectorScalar(binary) => self.vector_scalar(binary, plan)?,
             VectorOp::Join(join) => self.join(join, plan)?,

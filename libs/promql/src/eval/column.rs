@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use model::{FloatHistogram, STALE_NAN_BITS};
 
+use crate::histogram;
+
 /// Marks a step without a value. It is the stale marker's bit pattern, which selectors never let through and arithmetic never
 /// makes (it is a signalling NaN: any operation on it yields a quiet one), so no value is mistaken for it.
 pub const ABSENT: f64 = f64::from_bits(STALE_NAN_BITS);
@@ -62,6 +64,17 @@ impl StepVector {
         }
     }
 
+    /// Replaces each histogram by what `f` makes of it, if anything.
+    pub fn map_histograms(&mut self, mut f: impl FnMut(usize, &Arc<FloatHistogram>) -> Option<Arc<FloatHistogram>>) {
+        self.histograms.retain_mut(|(step, histogram)| match f(*step as usize, histogram) {
+            Some(result) => {
+                *histogram = result;
+                true
+            }
+            None => false,
+        });
+    }
+
     /// Forgets all histograms.
     pub fn drop_histograms(&mut self) {
         self.histograms.clear();
@@ -100,8 +113,13 @@ impl StepVector {
     /// Bytes held. A histogram counts with its buckets, although series may share it.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        let histogram = |h: &FloatHistogram| size_of::<FloatHistogram>() + 8 * (h.positive_buckets.len() + h.negative_buckets.len());
-        self.values.capacity() * size_of::<f64>() + self.histograms().iter().map(|(_, h)| 24 + histogram(h)).sum::<usize>()
+        self.values.capacity() * size_of::<f64>() + self.histogram_bytes()
+    }
+
+    /// Bytes of the histograms.
+    #[must_use]
+    pub fn histogram_bytes(&self) -> usize {
+        self.histograms.iter().map(|(_, h)| 24 + histogram::bytes(h)).sum()
     }
 }
 

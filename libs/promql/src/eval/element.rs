@@ -8,6 +8,7 @@ use super::scalar::ScalarSource;
 use super::series::{BoxStream, DuplicateGuard, Series, Stream, drop_name};
 use crate::error::QueryError;
 use crate::functions::ElementFunction;
+use crate::histogram;
 use crate::plan::Grid;
 
 /// What is done to each series.
@@ -37,7 +38,7 @@ impl ElementOperator {
         Self { input, mapping, params, columns: Vec::new(), grid, guard, state: Arc::clone(state) }
     }
 
-    fn map(&self, column: &mut StepVector) -> Result<(), QueryError> {
+    fn map(&self, column: &mut StepVector) {
         match self.mapping {
             Mapping::Function(ElementFunction::Timestamp) => {
                 for step in 0..column.values.len() {
@@ -52,10 +53,12 @@ impl ElementOperator {
                 function.apply(&mut column.values, &self.columns);
             }
             Mapping::Identity => {}
-            Mapping::Negate if !column.histograms().is_empty() => {
-                return Err(QueryError::Execution("negating native histograms is arithmetic that this version does not have".into()));
-            }
             Mapping::Negate => {
+                column.map_histograms(|_, h| {
+                    let mut negated = h.as_ref().clone();
+                    histogram::multiply(&mut negated, -1.0);
+                    Some(Arc::new(negated))
+                });
                 for v in &mut column.values {
                     if !is_absent(*v) {
                         *v = if v.is_nan() { f64::NAN } else { -*v };
@@ -63,7 +66,6 @@ impl ElementOperator {
                 }
             }
         }
-        Ok(())
     }
 }
 
@@ -75,7 +77,7 @@ impl Stream for ElementOperator {
         while let Some(mut batch) = self.input.next_batch()? {
             self.state.check()?;
             for series in &mut batch {
-                self.map(&mut series.column)?;
+                self.map(&mut series.column);
                 drop_name(series, &self.state);
             }
             batch.retain(|series| !series.column.is_empty());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use model::{Labels, LabelsBuilder, SeriesHash};
 
-use super::arithmetic::changes_quantity;
+use super::arithmetic::{StepNotes, changes_quantity};
 use super::identity::{LabelSubset, SeriesMap, is_metadata_label};
 use super::presence::Presence;
 use super::series::{BoxStream, Series, Stream};
@@ -38,6 +38,7 @@ pub(super) struct Join {
     /// With `fill` for the "many" side, what is left to do once it has ended.
     unmatched: Option<std::vec::IntoIter<Group>>,
     done: bool,
+    notes: StepNotes,
     charge: Charge,
     in_flight: Charge,
     state: Arc<QueryState>,
@@ -78,6 +79,7 @@ impl Join {
             pending: Vec::new(),
             unmatched: None,
             done: false,
+            notes: StepNotes::default(),
             charge: Charge::none(&state.budget),
             in_flight: Charge::none(&state.budget),
             state: Arc::clone(state),
@@ -117,13 +119,13 @@ impl Join {
         }
         for one in &group.series {
             self.in_flight.set((self.pending.len() + 1) * column_bytes(self.operation.steps))?;
-            let (column, matched) = self.operation.pair(&series.column, &one.column, &self.state)?;
+            let (column, matched) = self.operation.pair(&series.column, &one.column, &mut self.notes);
             let labels = self.matching.labels(&series.labels, &one.labels);
             group.matches.add(&self.matching.spec, &labels, matched, &mut self.charge)?;
             self.pending.extend(self.operation.result(labels, column));
         }
         if fills {
-            let (column, matched) = self.operation.fill_one(&series.column, &group.present(self.operation.steps), &self.state)?;
+            let (column, matched) = self.operation.fill_one(&series.column, &group.present(self.operation.steps), &mut self.notes);
             let labels = self.matching.labels(&series.labels, &self.matching.signature.clone().of(&series.labels));
             group.matches.add(&self.matching.spec, &labels, matched, &mut self.charge)?;
             self.pending.extend(self.operation.result(labels, column));
@@ -156,7 +158,7 @@ impl Join {
     fn fill_many(&mut self, mut group: Group) -> Result<(), QueryError> {
         let matched = group.matches.all(self.operation.steps);
         for one in &group.series {
-            let (column, steps) = self.operation.fill_many(&one.column, &matched, &self.state)?;
+            let (column, steps) = self.operation.fill_many(&one.column, &matched, &mut self.notes);
             let labels = self.matching.labels(&self.matching.signature.clone().of(&one.labels), &one.labels);
             group.matches.add(&self.matching.spec, &labels, steps, &mut self.charge)?;
             self.pending.extend(self.operation.result(labels, column));
@@ -171,6 +173,8 @@ impl Join {
             return Ok(true);
         }
         if self.done {
+            let Operation { op, span, .. } = self.operation;
+            self.notes.annotate(op, span, &self.state.annotations);
             return Ok(false);
         }
         match self.many.next_batch()? {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::Labels;
 
-use super::column::StepVector;
+use super::column::{StepVector, is_absent};
 use super::presence::Presence;
 use super::samples::Samples;
 use super::scalar::ScalarSource;
@@ -12,6 +12,7 @@ use super::selector::Feed;
 use super::series::{DuplicateGuard, Series, Stream, drop_name};
 use super::subquery::SubqueryFeed;
 use super::{QueryState, batch_len, column_bytes};
+use crate::annotations::{Annotations, HistogramOperation};
 use crate::error::QueryError;
 use crate::functions::range::{RangeCall, RangeNotes, RangeScratch};
 use crate::limits::Charge;
@@ -86,15 +87,11 @@ impl RangeOperator {
     fn annotate(&self, labels: &Labels, notes: RangeNotes, floats: bool) {
         let annotations = &self.state.annotations;
         let metric = || labels.get("__name__").unwrap_or_default();
-        if notes.ignored_histograms {
-            let text = format!("ignored histograms in a range containing both floats and histograms for metric name {:?}", metric());
-            annotations.info(&text, self.first_arg);
-        }
         if notes.start_overlaps > 0 {
             annotations.start_overlaps(metric(), notes.start_overlaps, self.first_arg);
         }
-        if notes.mixed {
-            annotations.warn(&format!("encountered a mix of histograms and floats for metric name {:?}", metric()), self.first_arg);
+        if notes != RangeNotes::default() {
+            self.annotate_histograms(metric(), notes);
         }
         if floats && self.call.function.wants_counter_name() {
             let name = metric();
@@ -105,6 +102,27 @@ impl RangeOperator {
         }
     }
 
+    fn annotate_histograms(&self, metric: &str, notes: RangeNotes) {
+        let (annotations, span) = (&self.state.annotations, self.first_arg);
+        let by_metric: [(bool, fn(&Annotations, &str, TextSpan)); 5] = [
+            (notes.ignored_histograms, Annotations::ignored_in_window),
+            (notes.mixed, Annotations::mixed_samples),
+            (notes.mixed_buckets, Annotations::mixed_buckets),
+            (notes.not_counter, Annotations::not_a_counter),
+            (notes.not_gauge, Annotations::not_a_gauge),
+        ];
+        by_metric.iter().filter(|(told, _)| *told).for_each(|(_, annotate)| annotate(annotations, metric, span));
+        if notes.collision {
+            annotations.reset_collision(HistogramOperation::Aggregation, span);
+        }
+        let reconciled = [
+            (notes.reconciled_in_aggregation, HistogramOperation::Aggregation),
+            (notes.reconciled_in_subtraction, HistogramOperation::Subtraction),
+            (notes.reconciled_in_addition, HistogramOperation::Addition),
+        ];
+        reconciled.iter().filter(|(told, _)| *told).for_each(|(_, operation)| annotations.reconciled_bounds(*operation, span));
+    }
+
     fn next_series(&mut self) -> Result<Option<Series>, QueryError> {
         let steps = self.call.windows.grid.count();
         loop {
@@ -113,7 +131,8 @@ impl RangeOperator {
             let notes = self.call.evaluate(samples, &mut self.scratch, &mut column)?;
             self.annotate_quantiles();
             let empty = column.is_empty();
-            self.annotate(&labels, notes, !empty && column.histograms().is_empty());
+            let floats = || column.histograms().is_empty() || column.values.iter().any(|v| !is_absent(*v));
+            self.annotate(&labels, notes, !empty && floats());
             if empty {
                 continue;
             }
@@ -139,13 +158,18 @@ impl Stream for RangeOperator {
         }
         let len = batch_len(steps);
         let mut batch = Vec::new();
+        let mut histograms = 0;
         while batch.len() < len {
-            self.in_flight.set((batch.len() + 1) * column_bytes(steps))?;
+            self.in_flight.set((batch.len() + 1) * column_bytes(steps) + histograms)?;
             match self.next_series()? {
-                Some(series) => batch.push(series),
+                Some(series) => {
+                    histograms += series.column.histogram_bytes();
+                    batch.push(series);
+                }
                 None => break,
             }
         }
+        self.in_flight.set(batch.len() * column_bytes(steps) + histograms)?;
         self.state.check()?;
         Ok((!batch.is_empty()).then_some(batch))
     }

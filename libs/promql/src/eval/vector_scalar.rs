@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::QueryState;
-use super::arithmetic::{changes_quantity, element, holds, is_comparison, symbol};
+use super::arithmetic::{Operand, Outcome, StepNotes, changes_quantity, element, holds, is_comparison, is_trim, operate};
 use super::column::{ABSENT, ScalarColumn, StepVector, is_absent};
 use super::scalar::ScalarSource;
 use super::series::{BoxStream, DuplicateGuard, Series, Stream, drop_name};
@@ -26,6 +26,7 @@ pub(super) struct VectorScalar {
     scalar: Option<ScalarSource>,
     column: ScalarColumn,
     operation: Operation,
+    notes: StepNotes,
     guard: DuplicateGuard,
     state: Arc<QueryState>,
 }
@@ -33,15 +34,26 @@ pub(super) struct VectorScalar {
 impl VectorScalar {
     pub(super) fn new(input: BoxStream, scalar: ScalarSource, operation: Operation, state: &Arc<QueryState>) -> Self {
         let guard = DuplicateGuard::new(state);
-        Self { input, scalar: Some(scalar), column: ScalarColumn::Constant(f64::NAN), operation, guard, state: Arc::clone(state) }
+        Self {
+            input,
+            scalar: Some(scalar),
+            column: ScalarColumn::Constant(f64::NAN),
+            operation,
+            notes: StepNotes::default(),
+            guard,
+            state: Arc::clone(state),
+        }
     }
 
     fn drops_name(&self) -> bool {
         changes_quantity(self.operation.op) || self.operation.return_bool
     }
 
-    fn apply(&self, column: &mut StepVector) -> Result<(), QueryError> {
+    fn apply(&mut self, column: &mut StepVector) {
         let Operation { op, return_bool, scalar_left, .. } = self.operation;
+        if is_trim(op) || !column.histograms().is_empty() {
+            self.general(column);
+        }
         for (step, v) in column.values.iter_mut().enumerate().filter(|(_, v)| !is_absent(**v)) {
             let scalar = self.column.at(step);
             *v = match (scalar_left, is_comparison(op) && !return_bool) {
@@ -57,33 +69,29 @@ impl VectorScalar {
                 (true, false) => element(op, scalar, *v, return_bool),
             };
         }
-        if matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) && column.histograms().is_empty() {
-            self.incompatible("float", "float");
-        }
-        self.histograms(column)
     }
 
-    fn incompatible(&self, lhs: &str, rhs: &str) {
-        let op = symbol(self.operation.op);
-        let text = format!("incompatible sample types encountered for binary operator {op:?}: {lhs} {op} {rhs}");
-        self.state.annotations.info(&text, self.operation.span);
-    }
-
-    fn histograms(&self, column: &mut StepVector) -> Result<(), QueryError> {
-        if column.histograms().is_empty() {
-            return Ok(());
-        }
+    /// Histograms, and floats that cannot be trimmed.
+    fn general(&mut self, column: &mut StepVector) {
         let Operation { op, scalar_left, .. } = self.operation;
-        let scales =
-            matches!(op, BinaryOp::Mul) || (!scalar_left && matches!(op, BinaryOp::Div | BinaryOp::TrimUpper | BinaryOp::TrimLower));
-        if scales {
-            let text = format!("operator {} on native histograms is arithmetic that this version does not have", symbol(op));
-            return Err(QueryError::Execution(text));
+        let mut operate_at = |step: usize, sample: Operand<'_>| {
+            let scalar = Operand::Float(self.column.at(step));
+            let (outcome, note) = if scalar_left { operate(op, scalar, sample) } else { operate(op, sample, scalar) };
+            if let Some(note) = note {
+                self.notes.add(step, note);
+            }
+            outcome
+        };
+        if is_trim(op) {
+            for (step, v) in column.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
+                operate_at(step, Operand::Float(*v));
+            }
         }
-        column.drop_histograms();
-        let (lhs, rhs) = if scalar_left { ("float", "histogram") } else { ("histogram", "float") };
-        self.incompatible(lhs, rhs);
-        Ok(())
+        // Comparing a histogram with a number has no value, so `bool` plays no part.
+        column.map_histograms(|step, histogram| match operate_at(step, Operand::Histogram(histogram)) {
+            Outcome::Histogram(result) => Some(result),
+            Outcome::Dropped | Outcome::None => None,
+        });
     }
 }
 
@@ -95,7 +103,7 @@ impl Stream for VectorScalar {
         while let Some(mut batch) = self.input.next_batch()? {
             self.state.check()?;
             for series in &mut batch {
-                self.apply(&mut series.column)?;
+                self.apply(&mut series.column);
             }
             batch.retain(|series| !series.column.is_empty());
             if self.drops_name() {
@@ -110,6 +118,7 @@ impl Stream for VectorScalar {
                 return Ok(Some(batch));
             }
         }
+        self.notes.annotate(self.operation.op, self.operation.span, &self.state.annotations);
         Ok(None)
     }
 

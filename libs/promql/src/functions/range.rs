@@ -154,6 +154,7 @@ impl Windows {
 
 /// What an evaluation has to say besides its values.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each stands for one annotation")]
 pub struct RangeNotes {
     /// Histograms in a window with floats were ignored.
     pub ignored_histograms: bool,
@@ -161,6 +162,20 @@ pub struct RangeNotes {
     pub mixed: bool,
     /// Windows with a counter that began before the sample before it was taken, and not with it.
     pub start_overlaps: u64,
+    /// A window had exponential and custom buckets, which cannot be combined: no result there.
+    pub mixed_buckets: bool,
+    /// A counter's function was given a gauge histogram.
+    pub not_counter: bool,
+    /// A gauge's function was given a counter histogram.
+    pub not_gauge: bool,
+    /// Histograms that were summed said both that there was a counter reset and that there was none.
+    pub collision: bool,
+    /// Custom bounds differed in a sum or a mean.
+    pub reconciled_in_aggregation: bool,
+    /// Custom bounds differed between the first and the last histogram.
+    pub reconciled_in_subtraction: bool,
+    /// Custom bounds differed when what a counter reset had lost was added.
+    pub reconciled_in_addition: bool,
 }
 
 /// Buffers that live as long as a query, so that a series allocates nothing.
@@ -211,7 +226,7 @@ impl RangeCall {
         }
         self.floats(samples, scratch, &mut out.values, &mut notes)?;
         if !samples.histograms.is_empty() {
-            histograms::account(self, samples, out, &mut notes)?;
+            histograms::account(self, samples, scratch, out, &mut notes)?;
         }
         Ok(notes)
     }

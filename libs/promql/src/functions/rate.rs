@@ -73,7 +73,7 @@ pub(super) fn has_new_start(starts: &[i64], ts: &[i64], i: usize) -> bool {
 
 /// How much longer the window is, in effect, than the time between its first and last sample.
 #[inline]
-fn extrapolation_factor(w: &Window, ts: &[i64], first_value: f64, increase: f64, is_counter: bool) -> f64 {
+pub(super) fn extrapolation_factor(w: &Window, ts: &[i64], first_value: f64, increase: f64, is_counter: bool) -> f64 {
     let (first_t, last_t) = (ts[w.lo], ts[w.hi - 1]);
     let mut to_start = first_t.wrapping_sub(w.start) as f64 / 1000.0;
     let mut to_end = w.end.wrapping_sub(last_t) as f64 / 1000.0;

@@ -1,6 +1,6 @@
 //! The columns of one group.
 
-use crate::error::QueryError;
+use super::histograms::HistogramTotals;
 use crate::eval::column::{ABSENT, ScalarColumn, StepVector, is_absent};
 use crate::functions::kahan::{KahanMean, KahanSum};
 use crate::functions::quantile::quantile;
@@ -9,9 +9,9 @@ use crate::parser::ast::AggregateOp;
 /// What a group has seen so far, per step.
 pub(super) enum Accumulator {
     /// Compensated sums; the sum is absent until the first value.
-    Sum { sums: Vec<f64>, compensations: Vec<f64> },
+    Sum { sums: Vec<f64>, compensations: Vec<f64>, histograms: HistogramTotals },
     /// Compensated means.
-    Avg(Vec<Option<KahanMean>>),
+    Avg { means: Vec<Option<KahanMean>>, histograms: HistogramTotals },
     /// Numbers of values, histograms included; absent until the first.
     Count(Vec<f64>),
     /// 1 where there is a value.
@@ -22,6 +22,22 @@ pub(super) enum Accumulator {
     Spread { root: bool, steps: Vec<Spread> },
     /// All values, series after series.
     Quantile { steps: usize, values: Vec<f64> },
+}
+
+/// What an aggregation has to say about histograms.
+#[derive(Debug, Clone, Copy, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each stands for one annotation")]
+pub(super) struct GroupNotes {
+    /// They were left out.
+    pub(super) ignored: bool,
+    /// There were floats in the same group.
+    pub(super) mixed_samples: bool,
+    /// There were exponential and custom buckets in the same group.
+    pub(super) mixed_buckets: bool,
+    /// Custom bounds differed.
+    pub(super) reconciled: bool,
+    /// They said both that there was a counter reset and that there was none.
+    pub(super) collision: bool,
 }
 
 /// Welford's recurrence at one step.
@@ -37,7 +53,7 @@ impl Accumulator {
     pub(super) fn new(op: AggregateOp, steps: usize) -> Self {
         let absent = || vec![ABSENT; steps];
         match op {
-            AggregateOp::Avg => Self::Avg(vec![None; steps]),
+            AggregateOp::Avg => Self::Avg { means: vec![None; steps], histograms: HistogramTotals::new(true) },
             AggregateOp::Count => Self::Count(absent()),
             AggregateOp::Group => Self::Group(absent()),
             AggregateOp::Min => Self::Extreme { max: false, values: absent() },
@@ -45,7 +61,7 @@ impl Accumulator {
             AggregateOp::Stddev => Self::Spread { root: true, steps: vec![Spread::default(); steps] },
             AggregateOp::Stdvar => Self::Spread { root: false, steps: vec![Spread::default(); steps] },
             AggregateOp::Quantile => Self::Quantile { steps, values: Vec::new() },
-            _ => Self::Sum { sums: absent(), compensations: vec![0.0; steps] },
+            _ => Self::Sum { sums: absent(), compensations: vec![0.0; steps], histograms: HistogramTotals::new(false) },
         }
     }
 
@@ -53,7 +69,7 @@ impl Accumulator {
     pub(super) fn heap_bytes(&self) -> usize {
         match self {
             Self::Sum { sums, .. } => 16 * sums.len(),
-            Self::Avg(all) => (size_of::<Option<KahanMean>>() + 8) * all.len(),
+            Self::Avg { means, .. } => (size_of::<Option<KahanMean>>() + 8) * means.len(),
             Self::Count(all) | Self::Group(all) | Self::Extreme { values: all, .. } => 8 * all.len(),
             Self::Spread { steps, .. } => (size_of::<Spread>() + 8) * steps.len(),
             Self::Quantile { steps, .. } => 8 * steps,
@@ -66,16 +82,16 @@ impl Accumulator {
         if matches!(self, Self::Quantile { .. }) { 16 * column.values.len() } else { 0 }
     }
 
-    /// Adds a series; whether histograms of it were ignored.
-    pub(super) fn add(&mut self, column: StepVector) -> Result<bool, QueryError> {
-        let has_histograms = !column.histograms().is_empty();
+    /// Adds a series. Returns by how many bytes histograms made the group grow.
+    pub(super) fn add(&mut self, column: StepVector, notes: &mut GroupNotes) -> usize {
+        let mut grown = 0;
+        if !column.histograms().is_empty() {
+            grown = self.add_histograms(&column, notes);
+        }
         match self {
-            Self::Sum { .. } | Self::Avg(_) if has_histograms => {
-                return Err(QueryError::Execution("aggregating native histograms is arithmetic that this version does not have".into()));
-            }
-            Self::Sum { sums, compensations } => add_sums(sums, compensations, &column.values),
-            Self::Avg(all) => {
-                for (mean, v) in all.iter_mut().zip(&column.values).filter(|(_, v)| !is_absent(**v)) {
+            Self::Sum { sums, compensations, .. } => add_sums(sums, compensations, &column.values),
+            Self::Avg { means, .. } => {
+                for (mean, v) in means.iter_mut().zip(&column.values).filter(|(_, v)| !is_absent(**v)) {
                     match mean {
                         Some(mean) => mean.add(*v),
                         None => *mean = Some(KahanMean::of(*v)),
@@ -86,15 +102,9 @@ impl Accumulator {
                 for (count, _) in all.iter_mut().zip(&column.values).filter(|(_, v)| !is_absent(**v)) {
                     *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
                 }
-                for (step, _) in column.histograms() {
-                    if let Some(count) = all.get_mut(*step as usize) {
-                        *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
-                    }
-                }
             }
             Self::Group(all) => {
                 all.iter_mut().zip(&column.values).filter(|(_, v)| !is_absent(**v)).for_each(|(slot, _)| *slot = 1.0);
-                column.histograms().iter().for_each(|(step, _)| all[*step as usize] = 1.0);
             }
             Self::Extreme { max, values } => add_extremes(*max, values, &column.values),
             Self::Spread { steps, .. } => {
@@ -102,23 +112,52 @@ impl Accumulator {
             }
             Self::Quantile { values, .. } => values.extend_from_slice(&column.values),
         }
-        let counts_histograms = matches!(self, Self::Count(_) | Self::Group(_));
-        Ok(has_histograms && !counts_histograms)
+        grown
+    }
+
+    fn add_histograms(&mut self, column: &StepVector, notes: &mut GroupNotes) -> usize {
+        match self {
+            Self::Sum { sums, histograms, .. } => {
+                return histograms.add(column, |step| sums.get(step).is_some_and(|v| !is_absent(*v)), notes);
+            }
+            Self::Avg { means, histograms } => {
+                return histograms.add(column, |step| means.get(step).is_some_and(Option::is_some), notes);
+            }
+            Self::Count(all) => {
+                for (step, _) in column.histograms() {
+                    if let Some(count) = all.get_mut(*step as usize) {
+                        *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
+                    }
+                }
+            }
+            Self::Group(all) => column.histograms().iter().for_each(|(step, _)| all[*step as usize] = 1.0),
+            Self::Extreme { .. } | Self::Spread { .. } | Self::Quantile { .. } => notes.ignored = true,
+        }
+        0
     }
 
     /// The group's result. `param` is the quantile.
-    pub(super) fn finish(self, param: &ScalarColumn) -> StepVector {
+    pub(super) fn finish(self, param: &ScalarColumn, notes: &mut GroupNotes) -> StepVector {
         StepVector::of(match self {
-            Self::Sum { mut sums, compensations } => {
+            Self::Sum { mut sums, compensations, histograms } => {
                 sums.iter_mut().zip(&compensations).filter(|(sum, _)| !is_absent(**sum)).for_each(|(sum, c)| *sum += c);
-                sums
+                return with_histograms(sums, histograms, notes);
             }
-            Self::Avg(all) => all.iter().map(|mean| mean.map_or(ABSENT, |m| m.value())).collect(),
+            Self::Avg { means, histograms } => {
+                let means = means.iter().map(|mean| mean.map_or(ABSENT, |m| m.value())).collect();
+                return with_histograms(means, histograms, notes);
+            }
             Self::Count(all) | Self::Group(all) | Self::Extreme { values: all, .. } => all,
             Self::Spread { root, steps } => steps.iter().map(|s| s.variance(root)).collect(),
             Self::Quantile { steps, values } => quantiles(steps, &values, param),
         })
     }
+}
+
+fn with_histograms(floats: Vec<f64>, histograms: HistogramTotals, notes: &mut GroupNotes) -> StepVector {
+    let mut column = StepVector::of(floats);
+    histograms.finish(&mut column, notes);
+    column
 }
 
 #[inline]

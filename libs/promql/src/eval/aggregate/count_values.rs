@@ -8,6 +8,7 @@ use crate::eval::column::{StepVector, is_absent};
 use crate::eval::identity::SeriesMap;
 use crate::eval::series::{Ready, Series, Stream};
 use crate::functions::number;
+use crate::histogram;
 use crate::limits::Charge;
 
 /// The operator.
@@ -31,9 +32,6 @@ impl CountValues {
         while let Some(batch) = self.aggregation.input.next_batch()? {
             self.aggregation.state.check()?;
             for series in batch {
-                if !series.column.histograms().is_empty() {
-                    return Err(QueryError::Execution("count_values over native histograms is not available in this version".into()));
-                }
                 self.count(&series, &mut index, &mut out)?;
             }
         }
@@ -45,19 +43,24 @@ impl CountValues {
         for (step, v) in series.column.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
             let at = match last {
                 Some((bits, at)) if bits == v.to_bits() => at,
-                _ => self.find(series, *v, index, out)?,
+                _ => self.find(series, &number::fixed(*v), index, out)?,
             };
             last = Some((v.to_bits(), at));
             let slot = &mut out[at].column.values[step];
+            *slot = if is_absent(*slot) { 1.0 } else { *slot + 1.0 };
+        }
+        for (step, h) in series.column.histograms() {
+            let at = self.find(series, &histogram::to_text(h), index, out)?;
+            let slot = &mut out[at].column.values[*step as usize];
             *slot = if is_absent(*slot) { 1.0 } else { *slot + 1.0 };
         }
         Ok(())
     }
 
     /// The result series of a value in a series' group.
-    fn find(&mut self, series: &Series, v: f64, index: &mut SeriesMap<usize>, out: &mut Vec<Series>) -> Result<usize, QueryError> {
+    fn find(&mut self, series: &Series, value: &str, index: &mut SeriesMap<usize>, out: &mut Vec<Series>) -> Result<usize, QueryError> {
         let mut labels = LabelsBuilder::from_labels(&series.labels);
-        labels.set(&self.label, &number::fixed(v));
+        labels.set(&self.label, value);
         let labels = self.aggregation.grouping.of(&labels.build());
         if let Some(at) = index.get(&labels.hash()) {
             return Ok(*at);

@@ -2,9 +2,7 @@
 
 use model::Labels;
 
-use crate::error::QueryError;
-use crate::eval::QueryState;
-use crate::eval::arithmetic::{element, symbol};
+use crate::eval::arithmetic::{Operand, Outcome, StepNotes, element, is_trim, operate};
 use crate::eval::column::{ABSENT, StepVector, is_absent};
 use crate::eval::presence::Presence;
 use crate::eval::series::Series;
@@ -32,10 +30,14 @@ impl Operation {
         element(self.op, lhs, rhs, self.return_bool)
     }
 
-    /// The result of a pair, and the steps at which both have a sample (also where a comparison then drops it).
-    pub(super) fn pair(&self, many: &StepVector, one: &StepVector, state: &QueryState) -> Result<(StepVector, Presence), QueryError> {
+    /// The result of a pair, and the steps at which both have a sample that the operator takes (also where a comparison then drops it).
+    pub(super) fn pair(&self, many: &StepVector, one: &StepVector, notes: &mut StepNotes) -> (StepVector, Presence) {
         let mut column = StepVector::absent(self.steps);
         let mut matched = Presence::empty(self.steps);
+        if is_trim(self.op) {
+            self.general(many, one, &mut column, &mut matched, notes);
+            return (column, matched);
+        }
         for (step, ((out, m), o)) in column.values.iter_mut().zip(&many.values).zip(&one.values).enumerate() {
             if !is_absent(*m) && !is_absent(*o) {
                 matched.insert(step);
@@ -43,86 +45,60 @@ impl Operation {
             }
         }
         if !many.histograms().is_empty() || !one.histograms().is_empty() {
-            self.histograms(many, one, &mut column, &mut matched, state)?;
+            self.general(many, one, &mut column, &mut matched, notes);
         }
-        Ok((column, matched))
+        (column, matched)
     }
 
-    /// Pairs with a histogram: comparing two for equality is exact, most else has no result, the rest is refused.
-    fn histograms(
-        &self,
-        many: &StepVector,
-        one: &StepVector,
-        column: &mut StepVector,
-        matched: &mut Presence,
-        state: &QueryState,
-    ) -> Result<(), QueryError> {
+    /// Steps that numbers alone do not decide: those with a histogram, and all of a trim.
+    fn general(&self, many: &StepVector, one: &StepVector, column: &mut StepVector, matched: &mut Presence, notes: &mut StepNotes) {
+        let decided = |a: Operand<'_>, b: Operand<'_>| matches!((a, b), (Operand::Float(_), Operand::Float(_))) && !is_trim(self.op);
         for step in 0..self.steps {
-            let (hm, ho) = (many.histogram_at(step), one.histogram_at(step));
-            if (hm.is_none() && ho.is_none()) || !many.is_present(step) || !one.is_present(step) {
+            let (Some(m), Some(o)) = (operand(many, step), operand(one, step)) else { continue };
+            if decided(m, o) {
                 continue;
             }
-            let (lhs, rhs) = if self.swapped { (ho, hm) } else { (hm, ho) };
-            let computes = match (lhs.is_some(), rhs.is_some()) {
-                (true, true) => matches!(self.op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Eql | BinaryOp::Neq),
-                (false, true) => self.op == BinaryOp::Mul,
-                _ => matches!(self.op, BinaryOp::Mul | BinaryOp::Div | BinaryOp::TrimUpper | BinaryOp::TrimLower),
-            };
-            let op = symbol(self.op);
-            if computes {
-                let text = format!("operator {op} on native histograms is arithmetic that this version does not have");
-                return Err(QueryError::Execution(text));
+            let (lhs, rhs) = if self.swapped { (o, m) } else { (m, o) };
+            let (outcome, note) = operate(self.op, lhs, rhs);
+            if let Some(note) = note {
+                notes.add(step, note);
             }
-            let kind = |is_histogram: bool| if is_histogram { "histogram" } else { "float" };
-            let (lhs, rhs) = (kind(lhs.is_some()), kind(rhs.is_some()));
-            state
-                .annotations
-                .info(&format!("incompatible sample types encountered for binary operator {op:?}: {lhs} {op} {rhs}"), self.span);
-            column.values[step] = ABSENT;
-            if self.return_bool {
-                matched.insert(step);
+            match outcome {
+                Outcome::None => continue,
+                Outcome::Histogram(_) if self.return_bool => column.values[step] = 1.0,
+                Outcome::Histogram(histogram) => column.put_histogram(step, histogram),
+                Outcome::Dropped if self.return_bool => column.values[step] = 0.0,
+                Outcome::Dropped => {}
             }
+            matched.insert(step);
         }
-        Ok(())
     }
 
     /// Results of a "many" series where its group has no sample.
-    pub(super) fn fill_one(&self, many: &StepVector, present: &Presence, state: &QueryState) -> Result<(StepVector, Presence), QueryError> {
-        self.fill(many, present, self.fill_one, state, |v, fill| self.apply(v, fill))
+    pub(super) fn fill_one(&self, many: &StepVector, present: &Presence, notes: &mut StepNotes) -> (StepVector, Presence) {
+        self.pair(many, &self.filler(self.fill_one, present), notes)
     }
 
     /// Results of a "one" series where no series of the "many" side matched.
-    pub(super) fn fill_many(&self, one: &StepVector, matched: &Presence, state: &QueryState) -> Result<(StepVector, Presence), QueryError> {
-        self.fill(one, matched, self.fill_many, state, |v, fill| self.apply(fill, v))
+    pub(super) fn fill_many(&self, one: &StepVector, matched: &Presence, notes: &mut StepNotes) -> (StepVector, Presence) {
+        self.pair(&self.filler(self.fill_many, matched), one, notes)
     }
 
-    fn fill(
-        &self,
-        values: &StepVector,
-        except: &Presence,
-        fill: Option<f64>,
-        state: &QueryState,
-        apply: impl Fn(f64, f64) -> f64,
-    ) -> Result<(StepVector, Presence), QueryError> {
-        let mut column = StepVector::absent(self.steps);
-        let mut matched = Presence::empty(self.steps);
-        let Some(fill) = fill else { return Ok((column, matched)) };
-        for (step, (out, v)) in column.values.iter_mut().zip(&values.values).enumerate() {
-            if !is_absent(*v) && !except.contains(step) {
-                matched.insert(step);
-                *out = apply(*v, fill);
-            }
-        }
-        if values.histograms().iter().any(|(step, _)| !except.contains(*step as usize)) {
-            let filler = StepVector::of(vec![fill; self.steps]);
-            let mut ignored = Presence::empty(self.steps);
-            self.histograms(values, &filler, &mut column, &mut ignored, state)?;
-        }
-        Ok((column, matched))
+    /// A column of `fill`, but at some steps.
+    fn filler(&self, fill: Option<f64>, except: &Presence) -> StepVector {
+        let fill = fill.unwrap_or(ABSENT);
+        StepVector::of((0..self.steps).map(|step| if except.contains(step) { ABSENT } else { fill }).collect())
     }
 
     /// A series of results, if there are any.
     pub(super) fn result(&self, labels: Labels, column: StepVector) -> Option<Series> {
         (!column.is_empty()).then_some(Series { labels, drop_name: self.return_bool, column })
+    }
+}
+
+fn operand(column: &StepVector, step: usize) -> Option<Operand<'_>> {
+    match column.values.get(step) {
+        Some(v) if !is_absent(*v) => Some(Operand::Float(*v)),
+        _ => column.histogram_at(step).map(Operand::Histogram),
     }
 }

@@ -1,17 +1,18 @@
 //! Range functions over windows that hold native histograms.
 //!
-//! Functions that only count, pick or ignore histograms have their Prometheus value. Those that would add, subtract or
-//! compare histograms are refused by an error: there is no wrong value.
+//! Functions that only count, pick or ignore samples are here; what adds histograms up is in [`totals`], what subtracts them in [`rates`].
 
 use std::sync::Arc;
 
-use model::FloatHistogram;
-
-use super::{RangeCall, RangeFunction, RangeNotes};
+use super::{CHECK_AFTER, RangeCall, RangeFunction, RangeNotes, RangeScratch, Window};
 use crate::error::QueryError;
 use crate::eval::{ABSENT, Samples, StepVector};
+use crate::histogram;
 
-/// The samples of one step's window: floats `flo..fhi`, histograms `hlo..hhi`.
+mod rates;
+mod totals;
+
+/// The samples of one step's window: floats `flo..fhi`, histograms `hlo..hhi`, of which there is at least one.
 struct MixedWindow {
     step: usize,
     flo: usize,
@@ -21,23 +22,81 @@ struct MixedWindow {
 }
 
 /// Corrects the float result `out` at the steps whose window holds histograms.
-pub(super) fn account(call: &RangeCall, samples: &Samples, out: &mut StepVector, notes: &mut RangeNotes) -> Result<(), QueryError> {
+pub(super) fn account(
+    call: &RangeCall,
+    samples: &Samples,
+    scratch: &mut RangeScratch,
+    out: &mut StepVector,
+    notes: &mut RangeNotes,
+) -> Result<(), QueryError> {
     let hts: Vec<i64> = samples.histograms.iter().map(|(t, _)| *t).collect();
     let mut floats = vec![(0, 0); out.values.len()];
     call.windows.each(&samples.ts, |w| floats[w.step] = (w.lo, w.hi));
-    let mut result = Ok(());
+    if call.function.wants_resets() {
+        find_resets(samples, &mut scratch.resets);
+    }
+    let (mut result, mut since_check) = (Ok(()), 0);
     call.windows.each(&hts, |w| {
+        // A histogram is as much work as many floats.
+        since_check += 16 * (w.hi - w.lo);
+        if since_check > CHECK_AFTER {
+            since_check = 0;
+            result = result.clone().and_then(|()| call.cancel.check("expression evaluation"));
+        }
         if result.is_ok() {
             let (flo, fhi) = floats[w.step];
             let window = MixedWindow { step: w.step, flo, fhi, hlo: w.lo, hhi: w.hi };
-            result = window.apply(call.function, samples, out, notes);
+            if call.function.combines() {
+                let combined = if flo == fhi { combine(call, &w, &hts, samples, &scratch.resets, notes) } else { None };
+                notes.mixed |= flo < fhi;
+                out.values[w.step] = ABSENT;
+                window.put(out, combined);
+            } else {
+                window.apply(call.function, samples, &scratch.resets, out, notes);
+            }
         }
     });
     result
 }
 
+/// The value of a function that makes one histogram out of a window's.
+fn combine(
+    call: &RangeCall,
+    w: &Window,
+    hts: &[i64],
+    samples: &Samples,
+    resets: &[usize],
+    notes: &mut RangeNotes,
+) -> Option<model::FloatHistogram> {
+    let histograms = &samples.histograms[w.lo..w.hi];
+    match call.function {
+        RangeFunction::SumOverTime => totals::sum(histograms, notes),
+        RangeFunction::AvgOverTime => totals::mean(histograms, notes),
+        _ => rates::extrapolated(call, w, hts, histograms, resets, notes),
+    }
+}
+
+/// Notes the indices of histograms before which a counter was reset.
+fn find_resets(samples: &Samples, resets: &mut Vec<usize>) {
+    resets.clear();
+    let pairs = samples.histograms.windows(2).enumerate();
+    resets.extend(pairs.filter(|(_, pair)| histogram::is_reset(&pair[1].1, &pair[0].1)).map(|(i, _)| i + 1));
+}
+
+impl RangeFunction {
+    /// Whether it makes one histogram out of all of a window, in which it cannot use floats.
+    fn combines(self) -> bool {
+        matches!(self, Self::Rate | Self::Increase | Self::Delta | Self::SumOverTime | Self::AvgOverTime)
+    }
+
+    /// Whether counter resets between histograms matter to it.
+    fn wants_resets(self) -> bool {
+        matches!(self, Self::Rate | Self::Increase | Self::Irate | Self::Resets)
+    }
+}
+
 impl MixedWindow {
-    fn apply(&self, function: RangeFunction, s: &Samples, out: &mut StepVector, notes: &mut RangeNotes) -> Result<(), QueryError> {
+    fn apply(&self, function: RangeFunction, s: &Samples, resets: &[usize], out: &mut StepVector, notes: &mut RangeNotes) {
         use RangeFunction as F;
         let floats = self.fhi - self.flo;
         let count = self.hhi - self.hlo;
@@ -49,17 +108,17 @@ impl MixedWindow {
             F::TsOfFirstOverTime => out.values[self.step] = s.time_of(self.first(s)) as f64 / 1000.0,
             F::TsOfLastOverTime => out.values[self.step] = s.time_of(self.last(s)) as f64 / 1000.0,
             F::Changes => out.values[self.step] = self.changes(s) as f64,
-            F::Resets => return self.resets(s, out),
-            F::Rate | F::Increase | F::Delta | F::SumOverTime | F::AvgOverTime if floats > 0 => {
-                notes.mixed = true;
-                out.values[self.step] = ABSENT;
-            }
-            F::Rate | F::Increase | F::Delta | F::Irate | F::Idelta if floats + count < 2 => {}
-            F::Irate | F::Idelta => return self.instant(s, out, notes, function),
-            F::Rate | F::Increase | F::Delta | F::SumOverTime | F::AvgOverTime => return Err(arithmetic(function)),
+            F::Resets => out.values[self.step] = self.resets(s, resets) as f64,
+            F::Irate | F::Idelta if floats + count < 2 => {}
+            F::Irate | F::Idelta => self.instant(function == F::Irate, s, resets, out, notes),
             _ => notes.ignored_histograms |= floats > 0,
         }
-        Ok(())
+    }
+
+    fn put(&self, out: &mut StepVector, histogram: Option<model::FloatHistogram>) {
+        if let Some(histogram) = histogram {
+            out.put_histogram(self.step, Arc::new(histogram));
+        }
     }
 
     fn first(&self, s: &Samples) -> SampleIndex {
@@ -110,38 +169,40 @@ impl MixedWindow {
         self.neighbours(s, |a, b| {
             changes += usize::from(match (a, b) {
                 (SampleIndex::Float(a), SampleIndex::Float(b)) => s.vs[a] != s.vs[b] && !(s.vs[a].is_nan() && s.vs[b].is_nan()),
-                (SampleIndex::Histogram(a), SampleIndex::Histogram(b)) => !same(&s.histograms[a].1, &s.histograms[b].1),
+                (SampleIndex::Histogram(a), SampleIndex::Histogram(b)) => !histogram::equal(&s.histograms[a].1, &s.histograms[b].1),
                 _ => true,
             });
         });
         changes
     }
 
-    fn resets(&self, s: &Samples, out: &mut StepVector) -> Result<(), QueryError> {
-        let (mut resets, mut compares) = (0_usize, false);
-        self.neighbours(s, |a, b| match (a, b) {
-            (SampleIndex::Float(a), SampleIndex::Float(b)) => resets += usize::from(s.vs[b] < s.vs[a]),
-            (SampleIndex::Histogram(_), SampleIndex::Histogram(_)) => compares = true,
-            _ => resets += 1,
+    /// A sample of another kind is a reset, too.
+    fn resets(&self, s: &Samples, known: &[usize]) -> usize {
+        let mut resets = 0;
+        self.neighbours(s, |a, b| {
+            resets += usize::from(match (a, b) {
+                (SampleIndex::Float(a), SampleIndex::Float(b)) => s.vs[b] < s.vs[a],
+                // Histograms with floats between them are no neighbours, so `b` follows `a` in the series as well.
+                (SampleIndex::Histogram(_), SampleIndex::Histogram(b)) => known.binary_search(&b).is_ok(),
+                _ => true,
+            });
         });
-        if compares {
-            return Err(arithmetic(RangeFunction::Resets));
-        }
-        out.values[self.step] = resets as f64;
-        Ok(())
+        resets
     }
 
     /// `irate` and `idelta` look at the last two samples only.
-    fn instant(&self, s: &Samples, out: &mut StepVector, notes: &mut RangeNotes, function: RangeFunction) -> Result<(), QueryError> {
+    fn instant(&self, is_rate: bool, s: &Samples, resets: &[usize], out: &mut StepVector, notes: &mut RangeNotes) {
         let mut last_pair = None;
         self.neighbours(s, |a, b| last_pair = Some((a, b)));
         match last_pair {
-            Some((SampleIndex::Float(_), SampleIndex::Float(_))) | None => Ok(()),
-            Some((SampleIndex::Histogram(_), SampleIndex::Histogram(_))) => Err(arithmetic(function)),
+            Some((SampleIndex::Float(_), SampleIndex::Float(_))) | None => {}
+            Some((SampleIndex::Histogram(_), SampleIndex::Histogram(b))) => {
+                out.values[self.step] = ABSENT;
+                self.put(out, rates::instant(&s.histograms[b - 1..=b], is_rate, resets.binary_search(&b).is_ok(), notes));
+            }
             Some(_) => {
                 notes.mixed = true;
                 out.values[self.step] = ABSENT;
-                Ok(())
             }
         }
     }
@@ -161,13 +222,4 @@ impl Samples {
             SampleIndex::Histogram(i) => self.histograms[i].0,
         }
     }
-}
-
-/// Equality as `changes` sees it: the hint does not count.
-fn same(a: &FloatHistogram, b: &FloatHistogram) -> bool {
-    a == &FloatHistogram { counter_reset_hint: a.counter_reset_hint, ..b.clone() }
-}
-
-fn arithmetic(function: RangeFunction) -> QueryError {
-    QueryError::Execution(format!("{function:?} needs arithmetic on native histograms, which this version does not have"))
 }

@@ -1,0 +1,91 @@
+//! Annotations about histograms.
+
+use super::{Annotations, with_metric};
+use crate::histogram::NanNote;
+use crate::parser::ast::TextSpan;
+
+/// What two or more histograms were combined for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HistogramOperation {
+    Addition,
+    Subtraction,
+    Aggregation,
+}
+
+impl HistogramOperation {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Addition => "addition",
+            Self::Subtraction => "subtraction",
+            Self::Aggregation => "aggregation",
+        }
+    }
+}
+
+impl Annotations {
+    /// A window has floats and histograms: the function has no value there.
+    pub(crate) fn mixed_samples(&self, metric: &str, span: TextSpan) {
+        self.warn(&format!("encountered a mix of histograms and floats for metric name {metric:?}"), span);
+    }
+
+    /// A group has floats and histograms: the aggregation has no value there.
+    pub(crate) fn mixed_samples_in_aggregation(&self, span: TextSpan) {
+        self.warn("encountered a mix of histograms and floats for aggregation", span);
+    }
+
+    /// A window has floats and histograms, of which the function took the floats.
+    pub(crate) fn ignored_in_window(&self, metric: &str, span: TextSpan) {
+        self.info(&format!("ignored histograms in a range containing both floats and histograms for metric name {metric:?}"), span);
+    }
+
+    /// Exponential and custom buckets do not add up.
+    pub(crate) fn mixed_buckets(&self, metric: &str, span: TextSpan) {
+        let text = format!("vector contains a mix of histograms with exponential and custom buckets schemas for metric name {metric:?}");
+        self.warn(&text, span);
+    }
+
+    /// A counter's function was given gauges.
+    pub(crate) fn not_a_counter(&self, metric: &str, span: TextSpan) {
+        self.warn(&format!("this native histogram metric is not a counter: {metric:?}"), span);
+    }
+
+    /// A gauge's function was given counters.
+    pub(crate) fn not_a_gauge(&self, metric: &str, span: TextSpan) {
+        self.warn(&format!("this native histogram metric is not a gauge: {metric:?}"), span);
+    }
+
+    /// One histogram was marked as after a counter reset, another as not.
+    pub(crate) fn reset_collision(&self, operation: HistogramOperation, span: TextSpan) {
+        self.warn(&format!("conflicting counter resets during histogram {}", operation.name()), span);
+    }
+
+    /// Custom bounds differed.
+    pub(crate) fn reconciled_bounds(&self, operation: HistogramOperation, span: TextSpan) {
+        self.info(&format!("mismatched custom buckets were reconciled during {}", operation.name()), span);
+    }
+
+    /// A histogram has native and classic buckets at one time. Without a metric none is named.
+    pub(crate) fn mixed_classic_and_native(&self, metric: &str, span: TextSpan) {
+        self.warn(&with_metric("vector contains a mix of classic and native histograms", metric), span);
+    }
+
+    /// A histogram counts NaNs. Without a metric none is named.
+    pub(crate) fn nan_observations(&self, note: NanNote, metric: &str, span: TextSpan) {
+        let text = match note {
+            NanNote::QuantileIsNan => "input to histogram_quantile has NaN observations, result is NaN",
+            NanNote::QuantileIsSkewed => "input to histogram_quantile has NaN observations, result is skewed higher",
+            NanNote::NotInFraction => "input to histogram_fraction has NaN observations, which are excluded from all fractions",
+        };
+        self.info(&with_metric(text, metric), span);
+    }
+
+    /// An operator has no result for two kinds of samples.
+    pub(crate) fn incompatible_samples(&self, op: &str, lhs: &str, rhs: &str, span: TextSpan) {
+        self.info(&format!("incompatible sample types encountered for binary operator {op:?}: {lhs} {op} {rhs}"), span);
+    }
+
+    /// An operator has no result for exponential and custom buckets.
+    pub(crate) fn incompatible_buckets(&self, op: &str, span: TextSpan) {
+        self.warn(&format!("incompatible bucket layout encountered for binary operator {op}"), span);
+    }
+}
