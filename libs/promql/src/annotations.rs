@@ -147,7 +147,7 @@ impl ForcedMonotonicity {
 
 /// Adds the metric to a text, if there is one.
 pub(crate) fn with_metric(text: &str, metric: &str) -> String {
-    if metric.is_empty() { text.to_owned() } else { format!("{text} for metric name {metric:?}") }
+    if metric.is_empty() { text.to_owned() } else { format!("{text} for metric name {}", quote(metric)) }
 }
 
 /// `line:column` of a span's start, both counted from 1, columns in bytes.

@@ -38,8 +38,10 @@ pub use sum::{Combined, HistogramSum, IncompatibleBuckets, add, subtract};
 pub use text::to_text;
 pub use trim::{Keep, trim};
 
-use model::FloatHistogram;
+use std::sync::Arc;
+
 use model::histogram::CUSTOM_BUCKETS_SCHEMA;
+use model::{CounterResetHint, FloatHistogram};
 
 /// Whether a histogram has custom bounds.
 #[must_use]
@@ -61,6 +63,17 @@ pub fn compact(mut h: FloatHistogram) -> FloatHistogram {
         (*spans, *counts) = (side.spans, side.counts);
     }
     h
+}
+
+/// The same histogram among other neighbours: what was known of a reset between it and the one before it is void.
+#[must_use]
+pub fn without_reset_hint(h: &Arc<FloatHistogram>) -> Arc<FloatHistogram> {
+    match h.counter_reset_hint {
+        CounterResetHint::Reset | CounterResetHint::NotReset => {
+            Arc::new(FloatHistogram { counter_reset_hint: CounterResetHint::Unknown, ..h.as_ref().clone() })
+        }
+        CounterResetHint::Unknown | CounterResetHint::Gauge => Arc::clone(h),
+    }
 }
 
 /// Bytes of a histogram with its lists.

@@ -1,5 +1,7 @@
 //! Annotations about histograms.
 
+use model::matcher::quote;
+
 use super::{Annotations, with_metric};
 use crate::histogram::NanNote;
 use crate::parser::ast::TextSpan;
@@ -25,7 +27,7 @@ impl HistogramOperation {
 impl Annotations {
     /// A window has floats and histograms: the function has no value there.
     pub(crate) fn mixed_samples(&self, metric: &str, span: TextSpan) {
-        self.warn(&format!("encountered a mix of histograms and floats for metric name {metric:?}"), span);
+        self.warn(&format!("encountered a mix of histograms and floats for metric name {}", quote(metric)), span);
     }
 
     /// A group has floats and histograms: the aggregation has no value there.
@@ -35,23 +37,24 @@ impl Annotations {
 
     /// A window has floats and histograms, of which the function took the floats.
     pub(crate) fn ignored_in_window(&self, metric: &str, span: TextSpan) {
-        self.info(&format!("ignored histograms in a range containing both floats and histograms for metric name {metric:?}"), span);
+        self.info(&format!("ignored histograms in a range containing both floats and histograms for metric name {}", quote(metric)), span);
     }
 
     /// Exponential and custom buckets do not add up.
     pub(crate) fn mixed_buckets(&self, metric: &str, span: TextSpan) {
-        let text = format!("vector contains a mix of histograms with exponential and custom buckets schemas for metric name {metric:?}");
+        let text =
+            format!("vector contains a mix of histograms with exponential and custom buckets schemas for metric name {}", quote(metric));
         self.warn(&text, span);
     }
 
     /// A counter's function was given gauges.
     pub(crate) fn not_a_counter(&self, metric: &str, span: TextSpan) {
-        self.warn(&format!("this native histogram metric is not a counter: {metric:?}"), span);
+        self.warn(&format!("this native histogram metric is not a counter: {}", quote(metric)), span);
     }
 
     /// A gauge's function was given counters.
     pub(crate) fn not_a_gauge(&self, metric: &str, span: TextSpan) {
-        self.warn(&format!("this native histogram metric is not a gauge: {metric:?}"), span);
+        self.warn(&format!("this native histogram metric is not a gauge: {}", quote(metric)), span);
     }
 
     /// One histogram was marked as after a counter reset, another as not.

@@ -50,6 +50,9 @@ impl WindowFeed {
     }
 }
 
+/// An annotation that names the metric.
+type NamingMetric = fn(&Annotations, &str, TextSpan);
+
 /// A range function, one series at a time.
 pub(super) struct RangeOperator {
     feed: WindowFeed,
@@ -104,7 +107,7 @@ impl RangeOperator {
 
     fn annotate_histograms(&self, metric: &str, notes: RangeNotes) {
         let (annotations, span) = (&self.state.annotations, self.first_arg);
-        let by_metric: [(bool, fn(&Annotations, &str, TextSpan)); 5] = [
+        let by_metric: [(bool, NamingMetric); 5] = [
             (notes.ignored_histograms, Annotations::ignored_in_window),
             (notes.mixed, Annotations::mixed_samples),
             (notes.mixed_buckets, Annotations::mixed_buckets),

@@ -6,6 +6,7 @@ use model::{Chunk, ChunkEncoding, FloatHistogram, SeriesChunks, is_stale_nan};
 use tsdb::chunk::{decode_xor_into, sample_count, visit_histograms};
 
 use crate::error::QueryError;
+use crate::histogram;
 use crate::limits::{Budget, Charge};
 
 /// Floats in two columns and histograms, each ascending in time, no two samples at one time. Reused from series to series.
@@ -61,6 +62,10 @@ impl Samples {
             }
         }
         self.drop_doubles();
+        if !self.histograms.is_empty() {
+            // How large histograms are is known only now.
+            charge.set(self.bytes())?;
+        }
         Ok(())
     }
 
@@ -94,12 +99,16 @@ impl Samples {
     fn bytes_with(&self, chunk: &Chunk) -> Result<usize, QueryError> {
         let next = usize::from(sample_count(&chunk.data).map_err(damaged)?).min(chunk.data.len() * 4);
         let width = if chunk.encoding == ChunkEncoding::Xor { 16 } else { 16 + size_of::<FloatHistogram>() };
-        Ok(self.ts.capacity().max(self.ts.len() + next) * 16 + self.histogram_bytes() + next * (width - 16) + self.spare_ts.capacity() * 16)
+        let more_floats = (self.ts.len() + next).saturating_sub(self.ts.capacity());
+        Ok(self.bytes() + more_floats * 16 + next * (width - 16))
+    }
+
+    fn bytes(&self) -> usize {
+        (self.ts.capacity() + self.spare_ts.capacity()) * 16 + self.histogram_bytes()
     }
 
     fn histogram_bytes(&self) -> usize {
-        let one = |h: &FloatHistogram| size_of::<FloatHistogram>() + 8 * (h.positive_buckets.len() + h.negative_buckets.len());
-        self.histograms.iter().map(|(_, h)| 16 + one(h)).sum()
+        self.histograms.iter().map(|(_, h)| 16 + histogram::bytes(h)).sum()
     }
 
     fn floats(&mut self, chunk: &Chunk, min_t: i64, max_t: i64, budget: &Budget) -> Result<(), QueryError> {
@@ -151,9 +160,13 @@ impl Samples {
         .map_err(damaged)?;
         budget.add_samples(all.len() - base)?;
         if base > 0 && all.get(base).is_some_and(|(t, _)| *t <= all[base - 1].0) {
+            let overlap = all.get(base).map_or(i64::MAX, |(t, _)| *t);
             // Stable, so that of two at one time the first chunk's comes first.
             all.sort_by_key(|(t, _)| *t);
             all.dedup_by_key(|(t, _)| *t);
+            // From there on a sample may follow one of another chunk, of which its own chunk knew nothing.
+            let from = all.partition_point(|(t, _)| *t < overlap);
+            all.iter_mut().skip(from).for_each(|(_, h)| *h = histogram::without_reset_hint(h));
         }
         Ok(())
     }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use model::{CounterResetHint, FloatHistogram, Labels};
+use model::Labels;
 
 use super::QueryState;
 use super::column::is_absent;
 use super::samples::Samples;
 use super::series::{BoxStream, Series};
 use crate::error::QueryError;
+use crate::histogram;
 use crate::limits::Charge;
 use crate::plan::Grid;
 
@@ -51,18 +52,8 @@ impl SubqueryFeed {
                 self.samples.vs.push(*v);
             }
         }
+        // A subquery sees other neighbours than the store did, so what the store knew about resets between neighbours is void.
         let histograms = series.column.histograms().iter();
-        self.samples.histograms.extend(histograms.map(|(step, h)| (self.grid.at(*step as usize), forget_reset(h))));
-    }
-}
-
-/// A subquery sees other neighbours than the store did, so what the store knew about resets between neighbours is void.
-fn forget_reset(histogram: &Arc<FloatHistogram>) -> Arc<FloatHistogram> {
-    match histogram.counter_reset_hint {
-        CounterResetHint::Reset | CounterResetHint::NotReset => {
-            let unknown = FloatHistogram { counter_reset_hint: CounterResetHint::Unknown, ..histogram.as_ref().clone() };
-            Arc::new(unknown)
-        }
-        CounterResetHint::Unknown | CounterResetHint::Gauge => Arc::clone(histogram),
+        self.samples.histograms.extend(histograms.map(|(step, h)| (self.grid.at(*step as usize), histogram::without_reset_hint(h))));
     }
 }

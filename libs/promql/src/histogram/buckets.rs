@@ -180,7 +180,7 @@ mod tests {
     fn spans_and_counts_of_different_length() {
         let spans = [Span { offset: 1, length: 3 }];
         assert_eq!(Indexed::new(&spans, &[1.0, 2.0]).rev().collect::<Vec<_>>(), [(2, 2.0), (1, 1.0)]);
-        assert_eq!(Indexed::new(&spans, &[1.0; 5]).rev().next(), Some((3, 1.0)));
+        assert_eq!(Indexed::new(&spans, &[1.0; 5]).next_back(), Some((3, 1.0)));
         assert_eq!(Indexed::new(&[], &[1.0]).next(), None);
     }
 
