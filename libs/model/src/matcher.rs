@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use pattern::Pattern;
 pub use pattern::compile_anchored;
-pub use quote::{is_printable, quote, quote_char, quote_into};
+pub use quote::{is_printable, quote, quote_bytes, quote_char, quote_into};
 
 /// How a matcher compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -41,7 +41,7 @@ pub use trim::{Keep, trim};
 use std::sync::Arc;
 
 use model::histogram::CUSTOM_BUCKETS_SCHEMA;
-use model::{CounterResetHint, FloatHistogram};
+use model::{CounterResetHint, FloatHistogram, Span};
 
 /// Whether a histogram has custom bounds.
 #[must_use]
@@ -74,6 +74,12 @@ pub fn without_reset_hint(h: &Arc<FloatHistogram>) -> Arc<FloatHistogram> {
         }
         CounterResetHint::Unknown | CounterResetHint::Gauge => Arc::clone(h),
     }
+}
+
+/// The buckets of one side that hold something, by index.
+#[must_use]
+pub fn occupied(spans: &[Span], counts: &[f64]) -> Vec<(i64, f64)> {
+    buckets::Indexed::new(spans, counts).filter(|(_, count)| *count != 0.0).collect()
 }
 
 /// Bytes of a histogram with its lists.

@@ -19,6 +19,22 @@ pub fn quote_into(out: &mut String, text: &str) {
     out.push('"');
 }
 
+/// [`quote`] of bytes, of which those that are no UTF-8 are escaped one by one.
+#[must_use]
+pub fn quote_bytes(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len() + 2);
+    out.push('"');
+    for chunk in bytes.utf8_chunks() {
+        chunk.valid().chars().for_each(|c| push_escaped(&mut out, c, '"'));
+        for byte in chunk.invalid() {
+            let written = write!(out, "\\x{byte:02x}");
+            debug_assert!(written.is_ok(), "writing to a String cannot fail");
+        }
+    }
+    out.push('"');
+    out
+}
+
 /// The character in single quotes, escaped.
 #[must_use]
 pub fn quote_char(c: char) -> String {
@@ -71,6 +87,11 @@ fn push_code(out: &mut String, code: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quotes_bytes() {
+        assert_eq!(quote_bytes(b"a\xc5z\xff\xe2\x98\xba\""), "\"a\\xc5z\\xff\u{263a}\\\"\"");
+    }
 
     #[test]
     fn quotes_like_go() {

@@ -1,5 +1,6 @@
 //! The syntax tree. Every node knows the bytes that it was read from; durations are integer milliseconds.
 
+use model::matcher::{quote, quote_bytes};
 use model::{Labels, Matcher};
 
 use super::functions::FunctionDef;
@@ -82,6 +83,16 @@ pub struct StringLiteral {
     pub span: TextSpan,
     /// The text, unquoted.
     pub value: String,
+    /// Its bytes, if they are no UTF-8: there `value` has U+FFFD.
+    pub undecodable: Option<Box<[u8]>>,
+}
+
+impl StringLiteral {
+    /// The text in double quotes, escaped.
+    #[must_use]
+    pub fn quoted(&self) -> String {
+        self.undecodable.as_deref().map_or_else(|| quote(&self.value), quote_bytes)
+    }
 }
 
 /// `@ t`, `@ start()`, `@ end()`.

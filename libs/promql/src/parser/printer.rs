@@ -14,7 +14,7 @@ impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => number.fmt(f),
-            Self::String(string) => f.write_str(&quote(&string.value)),
+            Self::String(string) => f.write_str(&string.quoted()),
             Self::Vector(selector) => selector.fmt(f),
             Self::Matrix(matrix) => matrix.fmt(f),
             Self::Subquery(subquery) => subquery.fmt(f),

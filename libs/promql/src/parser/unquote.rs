@@ -5,12 +5,21 @@
 /// Escapes name bytes (`\xff`, `\377`) as well as characters. Label values and PromQL texts are UTF-8 everywhere in Plimsoll, so
 /// bytes that make no valid character become U+FFFD each; no stored series can hold such bytes.
 pub(super) fn unquote(quoted: &str) -> String {
+    String::from_utf8(unquote_bytes(quoted)).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
+
+/// The bytes that a text names if they are no UTF-8, for printing them as they were.
+pub(super) fn undecodable(quoted: &str) -> Option<Box<[u8]>> {
+    String::from_utf8(unquote_bytes(quoted)).err().map(|e| e.into_bytes().into_boxed_slice())
+}
+
+fn unquote_bytes(quoted: &str) -> Vec<u8> {
     let mut chars = quoted.chars();
     let quote = chars.next();
     chars.next_back();
     let inner = chars.as_str();
     if quote == Some('`') || !inner.contains('\\') {
-        return inner.to_owned();
+        return inner.as_bytes().to_owned();
     }
     let mut bytes = Vec::with_capacity(inner.len());
     let mut chars = inner.chars();
@@ -21,7 +30,7 @@ pub(super) fn unquote(quoted: &str) -> String {
             push_char(&mut bytes, c);
         }
     }
-    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+    bytes
 }
 
 fn unescape(chars: &mut std::str::Chars<'_>, out: &mut Vec<u8>) {

@@ -4,7 +4,7 @@ use super::grid::Grid;
 use super::planner::{Context, unwrap_parens};
 use super::{AggregatePlan, MatrixPlan, VectorOp, VectorPlan};
 use crate::error::QueryError;
-use crate::parser::ast::{Aggregate, AggregateOp};
+use crate::parser::ast::{Aggregate, AggregateOp, Expr};
 use crate::storage::SelectHints;
 
 impl Context<'_> {
@@ -23,8 +23,10 @@ impl Context<'_> {
         if let Some(param) = &aggregate.param {
             if aggregate.op == AggregateOp::CountValues {
                 plan.value_label = self.text(param)?;
-                if plan.value_label.is_empty() {
-                    return Err(QueryError::Execution("invalid label name \"\"".into()));
+                if let Expr::String(label) = unwrap_parens(param)
+                    && (label.value.is_empty() || label.undecodable.is_some())
+                {
+                    return Err(QueryError::Execution(format!("invalid label name {}", label.quoted())));
                 }
             } else {
                 plan.param = Some((self.scalar(param, grid)?, unwrap_parens(param).span()));

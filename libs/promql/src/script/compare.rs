@@ -6,8 +6,9 @@ use model::{FloatHistogram, Labels, Span};
 
 use self::number::almost_equal;
 use super::expect::{ExpectedResult, ExpectedSeries, TimeRange};
-use super::histogram::{HistogramLiteral, occupied};
+use super::histogram::HistogramLiteral;
 use super::series::ScriptValue;
+use crate::histogram::occupied;
 use crate::value::{InstantSeries, Point, PointValue, QueryValue, RangeSeries};
 
 /// Compares the value of an instant query at `t`; `ordered`: the series come in the order of the expectation.

@@ -1,13 +1,11 @@
-//! Histogram literals `{{schema:0 sum:3 count:2 buckets:[1 1]}}` and the little arithmetic that series values need.
+//! Histogram literals `{{schema:0 sum:3 count:2 buckets:[1 1]}}` and their steps.
 //!
 //! A histogram has at most as many buckets as its literal has characters, so lines bound them.
 
-use std::collections::BTreeMap;
-
-use model::histogram::CUSTOM_BUCKETS_SCHEMA;
 use model::{CounterResetHint, FloatHistogram, Span};
 
 use super::scan::Scanner;
+use crate::histogram::HistogramSum;
 
 /// The zero threshold of literals without `z_bucket_w`: none.
 const NO_ZERO_THRESHOLD: f64 = 0.0;
@@ -22,9 +20,6 @@ pub(super) struct HistogramLiteral {
     /// Whether `counter_reset_hint` was written; an expectation without it does not assert it.
     pub(super) hint_written: bool,
 }
-
-/// Buckets of one side by index.
-type Buckets = BTreeMap<i64, f64>;
 
 /// Reads a literal, from `{{` to `}}`.
 pub(super) fn parse_histogram(s: &mut Scanner<'_>) -> Result<HistogramLiteral, String> {
@@ -143,87 +138,15 @@ fn hint(s: &mut Scanner<'_>) -> Result<CounterResetHint, String> {
     }
 }
 
-/// `base + factor × delta`, in the schema of `base`, which must be the coarser one. The hint is that of `base`.
+/// `base + factor × delta`, in the schema of `base`, which must not be the finer one. `factor` is 1 or −1.
 pub(super) fn add_scaled(base: &FloatHistogram, delta: &FloatHistogram, factor: f64) -> Result<FloatHistogram, String> {
     if base.schema > delta.schema {
         return Err(format!("the schema of the step ({}) is below that of the histogram ({})", delta.schema, base.schema));
     }
-    if (base.schema == CUSTOM_BUCKETS_SCHEMA) != (delta.schema == CUSTOM_BUCKETS_SCHEMA) || base.custom_values != delta.custom_values {
-        return Err("the histogram and its step have different kinds of buckets".to_owned());
-    }
-    if delta.zero_threshold > base.zero_threshold || (delta.zero_threshold < base.zero_threshold && has_buckets(delta)) {
-        return Err("the histogram and its step have different zero buckets".to_owned());
-    }
-    let shift = delta.schema.abs_diff(base.schema);
-    let side = |a: &[Span], av: &[f64], b: &[Span], bv: &[f64]| {
-        let mut sum = expand(a, av);
-        for (index, count) in expand(b, bv) {
-            *sum.entry(coarsen(index, shift)).or_insert(0.0) += factor * count;
-        }
-        collapse(&sum)
-    };
-    let (positive_spans, positive_buckets) =
-        side(&base.positive_spans, &base.positive_buckets, &delta.positive_spans, &delta.positive_buckets);
-    let (negative_spans, negative_buckets) =
-        side(&base.negative_spans, &base.negative_buckets, &delta.negative_spans, &delta.negative_buckets);
-    Ok(FloatHistogram {
-        counter_reset_hint: base.counter_reset_hint,
-        schema: base.schema,
-        zero_threshold: base.zero_threshold,
-        zero_count: base.zero_count + factor * delta.zero_count,
-        count: base.count + factor * delta.count,
-        sum: base.sum + factor * delta.sum,
-        positive_spans,
-        negative_spans,
-        positive_buckets,
-        negative_buckets,
-        custom_values: base.custom_values.clone(),
-    })
-}
-
-fn has_buckets(h: &FloatHistogram) -> bool {
-    !h.positive_buckets.is_empty() || !h.negative_buckets.is_empty()
-}
-
-/// The index, `shift` schemas coarser, of the bucket that holds the bucket `index`: upper bounds are inclusive.
-fn coarsen(index: i64, shift: u32) -> i64 {
-    ((index - 1) >> shift.min(62)) + 1
-}
-
-/// Buckets by index, those without observations too. Spans that promise more buckets than there are end early.
-fn expand(spans: &[Span], counts: &[f64]) -> Buckets {
-    let mut buckets = Buckets::new();
-    let mut counts = counts.iter();
-    let mut index = 0_i64;
-    for span in spans {
-        index = index.saturating_add(i64::from(span.offset));
-        for _ in 0..span.length {
-            let Some(count) = counts.next() else { return buckets };
-            buckets.insert(index, *count);
-            index = index.saturating_add(1);
-        }
-    }
-    buckets
-}
-
-/// Buckets that hold observations, by index.
-pub(super) fn occupied(spans: &[Span], counts: &[f64]) -> Vec<(i64, f64)> {
-    expand(spans, counts).into_iter().filter(|(_, count)| *count != 0.0).collect()
-}
-
-fn collapse(buckets: &Buckets) -> (Vec<Span>, Vec<f64>) {
-    let mut spans: Vec<Span> = Vec::new();
-    // One past the last bucket written; the first span counts from zero.
-    let mut next = 0_i64;
-    for index in buckets.keys() {
-        match spans.last_mut() {
-            Some(span) if *index == next => span.length += 1,
-            // Indexes stay within MAX_BUCKET_INDEX plus a line's length, so gaps fit.
-            _ => spans.push(Span { offset: (*index - next) as i32, length: 1 }),
-        }
-        next = *index + 1;
-    }
-    (spans, buckets.values().copied().collect())
+    let mut sum = HistogramSum::of(base.clone());
+    let combined = if factor < 0.0 { sum.subtract(delta) } else { sum.add(delta) };
+    combined.map_err(|e| e.to_string())?;
+    Ok(sum.into_value())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::parser::grammar::modifiers::Modifiers;
 use crate::parser::literal::{parse_duration, parse_number};
 use crate::parser::operators::POWER_PRECEDENCE;
 use crate::parser::token::{Keyword, Token, TokenKind};
-use crate::parser::unquote::unquote;
+use crate::parser::unquote::{undecodable, unquote};
 
 impl Parser<'_> {
     /// Reads operands joined by operators of at least that precedence.
@@ -75,8 +75,9 @@ impl Parser<'_> {
             TokenKind::Number | TokenKind::Duration => Ok(Node::leaf(Expr::Number(self.number()?))),
             TokenKind::String => {
                 let token = self.advance()?;
-                let value = unquote(self.token_text(token));
-                Ok(Node::leaf(Expr::String(StringLiteral { span: token.span, value })))
+                let quoted = self.token_text(token);
+                let (value, undecodable) = (unquote(quoted), undecodable(quoted));
+                Ok(Node::leaf(Expr::String(StringLiteral { span: token.span, value, undecodable })))
             }
             TokenKind::LeftParen => self.paren(),
             TokenKind::LeftBrace => self.braces_selector(),

@@ -1,6 +1,7 @@
 use model::{CounterResetHint, FloatHistogram, Span};
 
-use super::{add_scaled, coarsen, occupied, parse_histogram};
+use super::{add_scaled, parse_histogram};
+use crate::histogram::occupied;
 use crate::script::scan::Scanner;
 
 fn read(text: &str) -> Result<FloatHistogram, String> {
@@ -55,14 +56,6 @@ fn refuses_nonsense() {
         "{{z_bucket_w:-1}}",
     ] {
         assert!(read(text).is_err(), "{text}");
-    }
-}
-
-/// Bucket i of schema s covers (2^((i-1)/2^s), 2^(i/2^s)]: two schema-0 buckets 1 and 2 make bucket 1 of schema −1.
-#[test]
-fn coarser_indexes_by_definition() {
-    for (index, coarse) in [(-3, -1), (-2, -1), (-1, 0), (0, 0), (1, 1), (2, 1), (3, 2)] {
-        assert_eq!(coarsen(index, 1), coarse, "{index}");
     }
 }
 
