@@ -43,6 +43,7 @@ mod series;
 mod set;
 mod smoothed;
 mod sort;
+mod statistics;
 mod subquery;
 mod vector_scalar;
 

@@ -228,6 +228,8 @@ pub struct SelectorPlan {
     pub window_ms: i64,
     /// `anchored` or `smoothed`.
     pub extended: Option<Extension>,
+    /// Of histograms only count and sum matter: their buckets are dropped once resets are known.
+    pub count_and_sum: bool,
     /// For the store.
     pub hints: SelectHints,
 }

@@ -3,6 +3,7 @@
 use model::matcher::quote;
 
 use super::{Annotations, with_metric};
+use crate::functions::range::RangeNotes;
 use crate::histogram::NanNote;
 use crate::parser::ast::TextSpan;
 
@@ -13,6 +14,9 @@ pub(crate) enum HistogramOperation {
     Subtraction,
     Aggregation,
 }
+
+/// An annotation that names the metric.
+type NamingMetric = fn(&Annotations, &str, TextSpan);
 
 impl HistogramOperation {
     fn name(self) -> &'static str {
@@ -25,8 +29,32 @@ impl HistogramOperation {
 }
 
 impl Annotations {
+    /// All that a function of windows has to say about one series.
+    pub(crate) fn of_range(&self, metric: &str, notes: RangeNotes, span: TextSpan) {
+        if notes.start_overlaps > 0 {
+            self.start_overlaps(metric, notes.start_overlaps, span);
+        }
+        let naming: [(bool, NamingMetric); 5] = [
+            (notes.ignored_histograms, Self::ignored_in_window),
+            (notes.mixed, Self::mixed_samples),
+            (notes.mixed_buckets, Self::mixed_buckets),
+            (notes.not_counter, Self::not_a_counter),
+            (notes.not_gauge, Self::not_a_gauge),
+        ];
+        naming.iter().filter(|(told, _)| *told).for_each(|(_, annotate)| annotate(self, metric, span));
+        if notes.collision {
+            self.reset_collision(HistogramOperation::Aggregation, span);
+        }
+        let reconciled = [
+            (notes.reconciled_in_aggregation, HistogramOperation::Aggregation),
+            (notes.reconciled_in_subtraction, HistogramOperation::Subtraction),
+            (notes.reconciled_in_addition, HistogramOperation::Addition),
+        ];
+        reconciled.iter().filter(|(told, _)| *told).for_each(|(_, operation)| self.reconciled_bounds(*operation, span));
+    }
+
     /// A window has floats and histograms: the function has no value there.
-    pub(crate) fn mixed_samples(&self, metric: &str, span: TextSpan) {
+    fn mixed_samples(&self, metric: &str, span: TextSpan) {
         self.warn(&format!("encountered a mix of histograms and floats for metric name {}", quote(metric)), span);
     }
 
@@ -36,7 +64,7 @@ impl Annotations {
     }
 
     /// A window has floats and histograms, of which the function took the floats.
-    pub(crate) fn ignored_in_window(&self, metric: &str, span: TextSpan) {
+    fn ignored_in_window(&self, metric: &str, span: TextSpan) {
         self.info(&format!("ignored histograms in a range containing both floats and histograms for metric name {}", quote(metric)), span);
     }
 
@@ -48,12 +76,12 @@ impl Annotations {
     }
 
     /// A counter's function was given gauges.
-    pub(crate) fn not_a_counter(&self, metric: &str, span: TextSpan) {
+    fn not_a_counter(&self, metric: &str, span: TextSpan) {
         self.warn(&format!("this native histogram metric is not a counter: {}", quote(metric)), span);
     }
 
     /// A gauge's function was given counters.
-    pub(crate) fn not_a_gauge(&self, metric: &str, span: TextSpan) {
+    fn not_a_gauge(&self, metric: &str, span: TextSpan) {
         self.warn(&format!("this native histogram metric is not a gauge: {}", quote(metric)), span);
     }
 

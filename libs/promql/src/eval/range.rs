@@ -12,7 +12,6 @@ use super::selector::Feed;
 use super::series::{DuplicateGuard, Series, Stream, drop_name};
 use super::subquery::SubqueryFeed;
 use super::{QueryState, batch_len, column_bytes};
-use crate::annotations::{Annotations, HistogramOperation};
 use crate::error::QueryError;
 use crate::functions::range::{RangeCall, RangeNotes, RangeScratch};
 use crate::limits::Charge;
@@ -49,9 +48,6 @@ impl WindowFeed {
         }
     }
 }
-
-/// An annotation that names the metric.
-type NamingMetric = fn(&Annotations, &str, TextSpan);
 
 /// A range function, one series at a time.
 pub(super) struct RangeOperator {
@@ -90,11 +86,8 @@ impl RangeOperator {
     fn annotate(&self, labels: &Labels, notes: RangeNotes, floats: bool) {
         let annotations = &self.state.annotations;
         let metric = || labels.get("__name__").unwrap_or_default();
-        if notes.start_overlaps > 0 {
-            annotations.start_overlaps(metric(), notes.start_overlaps, self.first_arg);
-        }
         if notes != RangeNotes::default() {
-            self.annotate_histograms(metric(), notes);
+            annotations.of_range(metric(), notes, self.first_arg);
         }
         if floats && self.call.function.wants_counter_name() {
             let name = metric();
@@ -103,27 +96,6 @@ impl RangeOperator {
                 annotations.info(&text, self.first_arg);
             }
         }
-    }
-
-    fn annotate_histograms(&self, metric: &str, notes: RangeNotes) {
-        let (annotations, span) = (&self.state.annotations, self.first_arg);
-        let by_metric: [(bool, NamingMetric); 5] = [
-            (notes.ignored_histograms, Annotations::ignored_in_window),
-            (notes.mixed, Annotations::mixed_samples),
-            (notes.mixed_buckets, Annotations::mixed_buckets),
-            (notes.not_counter, Annotations::not_a_counter),
-            (notes.not_gauge, Annotations::not_a_gauge),
-        ];
-        by_metric.iter().filter(|(told, _)| *told).for_each(|(_, annotate)| annotate(annotations, metric, span));
-        if notes.collision {
-            annotations.reset_collision(HistogramOperation::Aggregation, span);
-        }
-        let reconciled = [
-            (notes.reconciled_in_aggregation, HistogramOperation::Aggregation),
-            (notes.reconciled_in_subtraction, HistogramOperation::Subtraction),
-            (notes.reconciled_in_addition, HistogramOperation::Addition),
-        ];
-        reconciled.iter().filter(|(told, _)| *told).for_each(|(_, operation)| annotations.reconciled_bounds(*operation, span));
     }
 
     fn next_series(&mut self) -> Result<Option<Series>, QueryError> {

@@ -28,6 +28,7 @@ pub(super) struct Feed {
     /// Whether the store was told that some labels do not matter.
     some_labels: bool,
     start_times: bool,
+    count_and_sum: bool,
     state: Arc<QueryState>,
 }
 
@@ -51,6 +52,7 @@ impl Feed {
             hash: SeriesHash(0),
             some_labels: plan.hints.projection.labels.is_some(),
             start_times: plan.hints.start_times,
+            count_and_sum: plan.count_and_sum,
             state: Arc::clone(state),
         })
     }
@@ -83,6 +85,9 @@ impl Feed {
                 {
                     self.decoded.grow(size_of::<i64>() * self.samples.len())?;
                     self.samples.set_starts(&known);
+                }
+                if self.count_and_sum {
+                    self.samples.keep_count_and_sum();
                 }
                 return Ok(Some((series.labels, &mut self.samples)));
             }
@@ -133,7 +138,7 @@ impl Stream for InstantSelector {
             self.in_flight.set((batch.len() + 1) * column_bytes(steps))?;
             let mut column = StepVector::absent(steps);
             if self.read == SampleRead::Value && self.plan.extended.is_some() {
-                smoothed::fill(&self.plan, &labels, samples, &self.state, &mut column)?;
+                smoothed::fill(&self.plan, &labels, samples, &self.state, &mut column);
             } else {
                 look_back(&self.plan, samples, self.read, &mut column);
             }

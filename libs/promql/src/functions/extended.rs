@@ -11,6 +11,10 @@ use crate::eval::{Samples, StepVector};
 use crate::parser::ast::ExtendedRange;
 use crate::plan::{Extension, Reference};
 
+mod histograms;
+
+pub(crate) use histograms::interpolate as interpolate_histograms;
+
 /// A window's edges, and the samples in it and in the lookback around it.
 #[derive(Debug, Clone, Copy)]
 struct Extended {
@@ -48,17 +52,19 @@ pub fn evaluate(
     s: &Samples,
     scratch: &mut RangeScratch,
     out: &mut StepVector,
-    _notes: &mut RangeNotes,
+    notes: &mut RangeNotes,
 ) -> Result<(), QueryError> {
-    if !s.histograms.is_empty() {
-        return Err(QueryError::Execution("extended ranges of native histograms need arithmetic that this version does not have".into()));
-    }
+    floats(call, extension, s, scratch, out);
+    if s.histograms.is_empty() { Ok(()) } else { histograms::account(call, extension, s, scratch, out, notes) }
+}
+
+fn floats(call: &RangeCall, extension: Extension, s: &Samples, scratch: &mut RangeScratch, out: &mut StepVector) {
     match call.function {
         RangeFunction::Changes => count_changes(&s.vs, &mut scratch.counts),
         RangeFunction::Resets => count_resets(s, &mut scratch.counts),
         function => {
             rates(call, extension, function, s, &mut scratch.resets, out);
-            return Ok(());
+            return;
         }
     }
     let counts = &scratch.counts;
@@ -67,7 +73,6 @@ pub fn evaluate(
             out.values[w.step] = f64::from(counts[w.hi - 1] - counts[first]);
         }
     });
-    Ok(())
 }
 
 /// `rate`, `increase`, `delta`.

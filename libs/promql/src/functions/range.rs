@@ -15,6 +15,8 @@ use crate::plan::{Extension, Grid, Reference};
 
 mod histograms;
 
+pub(super) use histograms::{count_between, find_resets, finished, is_gauge, times};
+
 /// A function of a window of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are PromQL's own")]
@@ -211,7 +213,7 @@ pub struct RangeCall {
 }
 
 /// After how many samples an evaluation looks at its [`CancelToken`] again: about a millisecond of work.
-const CHECK_AFTER: usize = 1 << 18;
+pub(super) const CHECK_AFTER: usize = 1 << 18;
 
 impl RangeCall {
     /// Evaluates the function for one series at all steps into `out`, which is as long as the grid and absent throughout.

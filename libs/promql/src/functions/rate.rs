@@ -97,7 +97,7 @@ pub(super) fn extrapolation_factor(w: &Window, ts: &[i64], first_value: f64, inc
 }
 
 /// The same for a counter that was zero at a time inside of the window, which stands for a first sample: nothing is guessed before it.
-fn factor_from_zero(w: &Window, ts: &[i64], zero: i64) -> f64 {
+pub(super) fn factor_from_zero(w: &Window, ts: &[i64], zero: i64) -> f64 {
     let last_t = ts[w.hi - 1];
     let seconds = |from: i64, to: i64| to.wrapping_sub(from) as f64 / 1000.0;
     let average = if w.hi - w.lo > 1 { seconds(ts[w.lo], last_t) / (w.hi - w.lo - 1) as f64 } else { 0.0 };

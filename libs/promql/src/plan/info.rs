@@ -34,6 +34,7 @@ impl Context<'_> {
             reference: self.info_reference(base)?,
             window_ms: self.options.lookback_ms,
             extended: None,
+            count_and_sum: false,
             hints: SelectHints { function: "info", ..SelectHints::default() },
         };
         Ok(InfoPlan { input: self.vector(base, grid)?, names: info_names(names)?, data, selector })

@@ -4,10 +4,12 @@
 //! expressions on random data.
 
 mod projection;
+mod statistics;
 
 use super::Plan;
 
 /// Optimises a plan in place. Recursion is bounded by the parser's depth limit.
 pub(crate) fn optimise(plan: &mut Plan) {
     projection::set(plan);
+    statistics::set(plan);
 }

@@ -48,6 +48,7 @@ impl Context<'_> {
             reference: self.reference(selector.at, selector.offset.as_ref())?,
             window_ms,
             extended: None,
+            count_and_sum: false,
             hints: SelectHints { step_ms, ..SelectHints::default() },
         })
     }

@@ -4,15 +4,21 @@
 
 use std::sync::Arc;
 
+use model::FloatHistogram;
+
 use super::{CHECK_AFTER, RangeCall, RangeFunction, RangeNotes, RangeScratch, Window};
 use crate::error::QueryError;
 use crate::eval::{ABSENT, Samples, StepVector};
+use crate::functions::rate::has_new_start;
 use crate::histogram;
 
 mod rates;
 mod totals;
 
-/// The samples of one step's window: floats `flo..fhi`, histograms `hlo..hhi`, of which there is at least one.
+use rates::Series;
+pub(in crate::functions) use rates::{finished, is_gauge};
+
+/// The samples of one step's window: floats `flo..fhi`, histograms `hlo..hhi`, which are not both empty.
 struct MixedWindow {
     step: usize,
     flo: usize,
@@ -29,12 +35,13 @@ pub(super) fn account(
     out: &mut StepVector,
     notes: &mut RangeNotes,
 ) -> Result<(), QueryError> {
-    let hts: Vec<i64> = samples.histograms.iter().map(|(t, _)| *t).collect();
+    let hts = times(samples);
     let mut floats = vec![(0, 0); out.values.len()];
     call.windows.each(&samples.ts, |w| floats[w.step] = (w.lo, w.hi));
     if call.function.wants_resets() {
-        find_resets(samples, &mut scratch.resets);
+        find_resets(samples, &hts, &mut scratch.resets);
     }
+    let series = Series { call, samples, ts: &hts, resets: &scratch.resets };
     let (mut result, mut since_check) = (Ok(()), 0);
     call.windows.each(&hts, |w| {
         // A histogram is as much work as many floats.
@@ -47,7 +54,7 @@ pub(super) fn account(
             let (flo, fhi) = floats[w.step];
             let window = MixedWindow { step: w.step, flo, fhi, hlo: w.lo, hhi: w.hi };
             if call.function.combines() {
-                let combined = if flo == fhi { combine(call, &w, &hts, samples, &scratch.resets, notes) } else { None };
+                let combined = if flo == fhi { combine(&series, &w, notes) } else { None };
                 notes.mixed |= flo < fhi;
                 out.values[w.step] = ABSENT;
                 window.put(out, combined);
@@ -60,27 +67,26 @@ pub(super) fn account(
 }
 
 /// The value of a function that makes one histogram out of a window's.
-fn combine(
-    call: &RangeCall,
-    w: &Window,
-    hts: &[i64],
-    samples: &Samples,
-    resets: &[usize],
-    notes: &mut RangeNotes,
-) -> Option<model::FloatHistogram> {
-    let histograms = &samples.histograms[w.lo..w.hi];
-    match call.function {
-        RangeFunction::SumOverTime => totals::sum(histograms, notes),
-        RangeFunction::AvgOverTime => totals::mean(histograms, notes),
-        _ => rates::extrapolated(call, w, hts, histograms, resets, notes),
+fn combine(series: &Series<'_>, w: &Window, notes: &mut RangeNotes) -> Option<FloatHistogram> {
+    match series.call.function {
+        RangeFunction::SumOverTime => totals::sum(&series.samples.histograms[w.lo..w.hi], notes),
+        RangeFunction::AvgOverTime => totals::mean(&series.samples.histograms[w.lo..w.hi], notes),
+        _ => series.extrapolated(w, notes),
     }
 }
 
+/// Times of the histograms.
+pub(in crate::functions) fn times(samples: &Samples) -> Vec<i64> {
+    samples.histograms.iter().map(|(t, _)| *t).collect()
+}
+
 /// Notes the indices of histograms before which a counter was reset.
-fn find_resets(samples: &Samples, resets: &mut Vec<usize>) {
+pub(in crate::functions) fn find_resets(samples: &Samples, ts: &[i64], resets: &mut Vec<usize>) {
     resets.clear();
-    let pairs = samples.histograms.windows(2).enumerate();
-    resets.extend(pairs.filter(|(_, pair)| histogram::is_reset(&pair[1].1, &pair[0].1)).map(|(i, _)| i + 1));
+    let is_reset = |i: usize, pair: &[(i64, Arc<FloatHistogram>)]| {
+        has_new_start(&samples.histogram_starts, ts, i + 1) || histogram::is_reset(&pair[1].1, &pair[0].1)
+    };
+    resets.extend(samples.histograms.windows(2).enumerate().filter(|(i, pair)| is_reset(*i, pair)).map(|(i, _)| i + 1));
 }
 
 impl RangeFunction {
@@ -93,6 +99,18 @@ impl RangeFunction {
     fn wants_resets(self) -> bool {
         matches!(self, Self::Rate | Self::Increase | Self::Irate | Self::Resets)
     }
+}
+
+/// `changes` or `resets` from the first to the last of these floats and histograms; `resets` are those of [`find_resets`].
+pub(in crate::functions) fn count_between(
+    function: RangeFunction,
+    s: &Samples,
+    floats: std::ops::Range<usize>,
+    histograms: std::ops::Range<usize>,
+    resets: &[usize],
+) -> usize {
+    let window = MixedWindow { step: 0, flo: floats.start, fhi: floats.end, hlo: histograms.start, hhi: histograms.end };
+    if function == RangeFunction::Changes { window.changes(s) } else { window.resets(s, resets) }
 }
 
 impl MixedWindow {
@@ -115,7 +133,7 @@ impl MixedWindow {
         }
     }
 
-    fn put(&self, out: &mut StepVector, histogram: Option<model::FloatHistogram>) {
+    fn put(&self, out: &mut StepVector, histogram: Option<FloatHistogram>) {
         if let Some(histogram) = histogram {
             out.put_histogram(self.step, Arc::new(histogram));
         }
@@ -181,7 +199,7 @@ impl MixedWindow {
         let mut resets = 0;
         self.neighbours(s, |a, b| {
             resets += usize::from(match (a, b) {
-                (SampleIndex::Float(a), SampleIndex::Float(b)) => s.vs[b] < s.vs[a],
+                (SampleIndex::Float(a), SampleIndex::Float(b)) => s.vs[b] < s.vs[a] || has_new_start(&s.float_starts, &s.ts, b),
                 // Histograms with floats between them are no neighbours, so `b` follows `a` in the series as well.
                 (SampleIndex::Histogram(_), SampleIndex::Histogram(b)) => known.binary_search(&b).is_ok(),
                 _ => true,

@@ -51,7 +51,7 @@ fn labels(aggregate: &mut AggregatePlan) {
     let mut wanted = aggregate.grouping.clone();
     match &mut aggregate.input.op {
         VectorOp::Selector { selector, read: SampleRead::Value } => {
-            if selector.extended.is_some() {
+            if selector.extended.is_some() || matches!(aggregate.op, AggregateOp::Sum | AggregateOp::Avg) {
                 // Annotations name the metric.
                 wanted.push(METRIC_NAME.to_owned());
             }
