@@ -22,8 +22,6 @@ pub struct Config {
     /// Once enough ingesters have answered for a complete result, how long the others are waited for, in milliseconds. 500. A hanging
     /// ingester costs a query this much once; 0 does not wait.
     pub straggler_wait_ms: u64,
-    /// Whether experimental PromQL functions are accepted. Off, as in Prometheus.
-    pub experimental_functions: bool,
 }
 
 impl Default for Config {
@@ -35,7 +33,6 @@ impl Default for Config {
             max_concurrent: 0,
             max_queued: 200,
             straggler_wait_ms: 500,
-            experimental_functions: false,
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::metrics::QueryLabels;
 use crate::queryable::to_query_error;
 use crate::service::Querier;
 
+mod expression;
 mod format;
 mod histogram;
 mod json;
@@ -38,6 +39,8 @@ pub fn router(querier: Querier) -> Router {
         .route("/query", get(query::instant).post(query::instant))
         .route("/query_range", get(query::range).post(query::range))
         .route("/query_exemplars", get(metadata::exemplars).post(metadata::exemplars))
+        .route("/parse_query", get(expression::parse_query).post(expression::parse_query))
+        .route("/format_query", get(expression::format_query).post(expression::format_query))
         .route("/series", get(metadata::series).post(metadata::series))
         .route("/labels", get(metadata::labels).post(metadata::labels))
         .route("/label/{name}/values", get(metadata::label_values))
@@ -82,6 +85,11 @@ impl Call {
             None => max,
         };
         Ok(CallContext { tenant: self.tenant.clone(), deadline: Deadline::after(self.querier.clock.as_ref(), timeout) })
+    }
+
+    /// The parameter `query`, read as an expression.
+    fn expression(&self) -> Result<promql::Expr, ApiError> {
+        Ok(self.querier.runner.parse(&self.tenant, self.params.get("query").unwrap_or_default())?)
     }
 
     fn count(&self, kind: &'static str, result: &'static str) {

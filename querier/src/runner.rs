@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use limits::{Limits, LimitsProvider};
+use model::TenantId;
 use promql::cancel::CancelToken;
 use promql::limits::QueryLimits;
 use promql::parser::{self, Expr, ParseOptions};
-use promql::{Engine, EngineOptions, QueryContext, QueryError, QueryResult};
+use promql::{Engine, EngineOptions, Features, QueryContext, QueryError, QueryResult};
 use rpc::{CallContext, QueryRunner};
 use runtime::clock::SharedClock;
 use runtime::{CpuPool, Tasks};
@@ -28,7 +29,6 @@ struct Inner {
     engine: Engine,
     ingesters: Ingesters,
     limits: LimitsProvider,
-    config: Config,
     cpu: CpuPool,
     tasks: Tasks,
     clock: SharedClock,
@@ -59,24 +59,24 @@ impl Runner {
         let max_admitted = concurrent.saturating_add(config.max_queued);
         let cpu = CpuPool::new(concurrent, tasks.clone());
         let admitted = AtomicUsize::new(0);
-        Self { inner: Arc::new(Inner { engine, ingesters, limits, config, cpu, tasks, clock, metrics, admitted, max_admitted }) }
+        Self { inner: Arc::new(Inner { engine, ingesters, limits, cpu, tasks, clock, metrics, admitted, max_admitted }) }
     }
 
-    fn parse(&self, limits: &Limits, query: &str) -> Result<Expr, QueryError> {
-        let options = ParseOptions {
-            experimental_functions: self.inner.config.experimental_functions,
-            max_length: limits.max_query_expression_bytes,
-            max_depth: limits.max_query_expression_depth,
-            ..ParseOptions::default()
-        };
-        parser::parse(query, &options).map_err(|e| wrong_query(&e.to_string()))
+    /// Reads an expression of a tenant.
+    pub(crate) fn parse(&self, tenant: &TenantId, query: &str) -> Result<Expr, QueryError> {
+        parse(&self.inner.limits.of(tenant), query)
+    }
+
+    /// What expressions of a tenant may say.
+    pub(crate) fn parse_options(&self, tenant: &TenantId) -> ParseOptions {
+        parse_options(&self.inner.limits.of(tenant))
     }
 
     async fn run(&self, ctx: &CallContext, query: &str, when: When, lookback_ms: Option<i64>) -> Result<QueryResult, QueryError> {
         let inner = &self.inner;
         let limits = inner.limits.of(&ctx.tenant);
         check_length(&limits, when)?;
-        let expr = self.parse(&limits, query)?;
+        let expr = parse(&limits, query)?;
         let _turn = Turn::take(inner)?;
         let started = inner.clock.monotonic();
         let deadline_ms = as_ms(started + ctx.deadline.remaining(inner.clock.as_ref()));
@@ -93,6 +93,11 @@ impl Runner {
             cancel,
             lookback_ms,
             limits: Some(query_limits(&limits)),
+            features: Some(Features {
+                delayed_name_removal: limits.promql.delayed_name_removal,
+                start_timestamps: limits.promql.start_timestamps,
+                type_and_unit_labels: limits.promql.type_and_unit_labels,
+            }),
             text: Some(query.into()),
         };
         let engine = inner.engine.clone();
@@ -134,6 +139,21 @@ impl QueryRunner for Runner {
         lookback_ms: Option<i64>,
     ) -> Result<QueryResult, QueryError> {
         self.run(ctx, query, When::Range { start: start_ms, end: end_ms, step: step_ms }, lookback_ms).await
+    }
+}
+
+fn parse(limits: &Limits, query: &str) -> Result<Expr, QueryError> {
+    parser::parse(query, &parse_options(limits)).map_err(|e| wrong_query(&e.to_string()))
+}
+
+fn parse_options(limits: &Limits) -> ParseOptions {
+    ParseOptions {
+        experimental_functions: limits.promql.experimental_functions,
+        duration_expressions: limits.promql.duration_expressions,
+        extended_range_selectors: limits.promql.extended_range_selectors,
+        fill_modifiers: limits.promql.binop_fill_modifiers,
+        max_length: limits.max_query_expression_bytes,
+        max_depth: limits.max_query_expression_depth,
     }
 }
 

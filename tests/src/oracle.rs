@@ -1,7 +1,7 @@
 //! The oracle: a Prometheus of the version that the engine follows, with the same samples as a Plimsoll, asked the same questions.
 //!
 //! In reading order: [`random`] and [`data`] (what both are given), [`words`] and [`expression`] (what both are asked), [`question`] (an
-//! expression, a time or a range, parameters), [`bad`] (requests to refuse), [`answer`] (two answers and how they may differ), [`deliberate`] (where they should).
+//! expression, a time or a range, parameters), [`bad`] (requests to refuse), [`syntax`] (what an expression is), [`answer`] (two answers and how they may differ), [`deliberate`] (where they should).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +22,7 @@ pub mod deliberate;
 pub mod expression;
 pub mod question;
 pub mod random;
+pub mod syntax;
 pub mod words;
 
 /// The script that knows where the oracle comes from.
@@ -60,7 +61,7 @@ impl Pair {
         let dir = tempfile::tempdir()?;
         let (prometheus, theirs) = start_prometheus(programs, dir.path())?;
         let config = dir.path().join("plimsoll.yaml");
-        std::fs::write(&config, "querier:\n  experimental_functions: true\n")?;
+        std::fs::write(&config, "limits:\n  promql:\n    experimental_functions: true\n")?;
         let plimsoll = Single::start(&["--config", &config.display().to_string()]).await?;
         let ours = plimsoll.node.client();
         eventually("the oracle is ready", Duration::from_secs(60), || async { theirs.is_ready().await }).await?;

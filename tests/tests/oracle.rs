@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use cluster::oracle::question::Question;
 use cluster::oracle::random::Random;
-use cluster::oracle::{Pair, answer, bad, deliberate, programs};
+use cluster::oracle::{Pair, answer, bad, deliberate, programs, syntax};
 
 /// The seed of an ordinary run.
 const SEED: u64 = 20_251_123;
@@ -95,4 +95,28 @@ async fn label_apis_and_bad_requests() -> anyhow::Result<()> {
     let labels = ask_all(&pair, &questions).await?.report("label requests");
     let requests = ask_all(&pair, &bad::requests(pair.base)).await?.report("odd requests");
     labels.and(requests)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn syntax_trees() -> anyhow::Result<()> {
+    let Some(programs) = programs()? else { return Ok(()) };
+    let expressions = syntax::expressions()?;
+    if expressions.is_empty() {
+        println!("\n!!! ../shared is absent: NO syntax tree was compared with the oracle's !!!\n");
+        return Ok(());
+    }
+    let pair = Pair::start(&programs, SEED).await?;
+    let mut tally = syntax::Tally::default();
+    for expression in &expressions {
+        syntax::compare(expression, &pair.ours, &pair.theirs, &mut tally).await?;
+    }
+    tally.different.iter().take(SHOWN).for_each(|text| println!("{text}"));
+    syntax::reasons().iter().for_each(|reason| println!("oracle: meant: {reason}"));
+    let syntax::Tally { equal, refused, meant, different } = tally;
+    println!(
+        "oracle: {equal} syntax trees and formatted texts equal, {meant} meant to differ, {refused} refused by it, {} differ",
+        different.len()
+    );
+    anyhow::ensure!(different.is_empty(), "{} expressions have another tree or format", different.len());
+    Ok(())
 }

@@ -42,6 +42,43 @@ pub struct Limits {
     pub max_query_expression_depth: usize,
     /// Length of a query's time range, in milliseconds. 0 is no limit.
     pub max_query_length_ms: i64,
+    /// Features of PromQL that Prometheus has behind flags.
+    pub promql: PromqlFeatures,
+}
+
+/// What a tenant's expressions may say and how they are evaluated, where Prometheus has a flag. In YAML: `limits.promql:`. The defaults are
+/// those of Prometheus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PromqlFeatures {
+    /// Functions and aggregations that may still change. Off.
+    pub experimental_functions: bool,
+    /// Arithmetic in ranges, steps and offsets: `x[5m + step()]`. On.
+    pub duration_expressions: bool,
+    /// `anchored` and `smoothed`. Off.
+    pub extended_range_selectors: bool,
+    /// `fill`, `fill_left` and `fill_right` of binary operators. Off.
+    pub binop_fill_modifiers: bool,
+    /// `__name__`, `__type__` and `__unit__` are dropped at the end of a query rather than by each function. Off.
+    pub delayed_name_removal: bool,
+    /// Functions of counters look at when a counter began, where that is known. Off.
+    pub start_timestamps: bool,
+    /// The label `__type__` says whether a metric is a counter, rather than the end of its name. Off.
+    pub type_and_unit_labels: bool,
+}
+
+impl Default for PromqlFeatures {
+    fn default() -> Self {
+        Self {
+            experimental_functions: false,
+            duration_expressions: true,
+            extended_range_selectors: false,
+            binop_fill_modifiers: false,
+            delayed_name_removal: false,
+            start_timestamps: false,
+            type_and_unit_labels: false,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -62,6 +99,7 @@ impl Default for Limits {
             max_query_expression_bytes: 64 << 10,
             max_query_expression_depth: 200,
             max_query_length_ms: 0,
+            promql: PromqlFeatures::default(),
         }
     }
 }

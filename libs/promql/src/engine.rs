@@ -17,6 +17,18 @@ pub const DEFAULT_LOOKBACK_MS: i64 = 5 * 60 * 1000;
 /// Prometheus's subquery step where none is written (its `evaluation_interval`).
 pub const DEFAULT_SUBQUERY_STEP_MS: i64 = 60 * 1000;
 
+/// How expressions are evaluated where Prometheus leaves a choice; all off by default, as there. What expressions may say is decided when
+/// they are parsed ([`crate::ParseOptions`]).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Features {
+    /// `promql-delayed-name-removal`: `__name__`, `__type__` and `__unit__` are dropped at the end rather than by each function.
+    pub delayed_name_removal: bool,
+    /// `use-start-timestamps`: `rate`, `increase`, `irate` and `resets` look at when counters began, where the store knows it.
+    pub start_timestamps: bool,
+    /// `type-and-unit-labels`: whether a metric is a counter is told by its label `__type__` rather than by the end of its name.
+    pub type_and_unit_labels: bool,
+}
+
 /// Settings of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineOptions {
@@ -24,10 +36,8 @@ pub struct EngineOptions {
     pub lookback_ms: i64,
     /// The step of subqueries that name none. Milliseconds, > 0.
     pub default_subquery_step_ms: i64,
-    /// `promql-delayed-name-removal`: `__name__`, `__type__` and `__unit__` are dropped at the end rather than by each function.
-    pub delayed_name_removal: bool,
-    /// `use-start-timestamps`: `rate`, `increase`, `irate` and `resets` look at when counters began, where the store knows it.
-    pub start_timestamps: bool,
+    /// What Prometheus has behind flags.
+    pub features: Features,
     /// Limits of each query.
     pub limits: QueryLimits,
     /// Whether plans are optimised. The answers are the same; without, a fault of the optimiser can be told from others.
@@ -39,8 +49,7 @@ impl Default for EngineOptions {
         Self {
             lookback_ms: DEFAULT_LOOKBACK_MS,
             default_subquery_step_ms: DEFAULT_SUBQUERY_STEP_MS,
-            delayed_name_removal: false,
-            start_timestamps: false,
+            features: Features::default(),
             limits: QueryLimits::default(),
             optimise: true,
         }
@@ -58,6 +67,8 @@ pub struct QueryContext {
     pub lookback_ms: Option<i64>,
     /// Overrides [`EngineOptions::limits`], for limits per tenant.
     pub limits: Option<QueryLimits>,
+    /// Overrides [`EngineOptions::features`], for settings per tenant.
+    pub features: Option<Features>,
     /// The text that the expression was parsed from, for the line and column of annotations. Without it columns count from
     /// the start of the expression.
     pub text: Option<Arc<str>>,
@@ -67,7 +78,7 @@ impl QueryContext {
     /// A context without cancellation and overrides.
     #[must_use]
     pub fn new(storage: Arc<dyn Queryable>) -> Self {
-        Self { storage, cancel: CancelToken::new(), lookback_ms: None, limits: None, text: None }
+        Self { storage, cancel: CancelToken::new(), lookback_ms: None, limits: None, features: None, text: None }
     }
 }
 
@@ -102,11 +113,12 @@ impl Engine {
 
     fn run(&self, expr: &Expr, time: QueryTime, ctx: &QueryContext) -> Result<QueryResult, QueryError> {
         ctx.cancel.check("query preparation")?;
-        let state = Arc::new(QueryState::new(ctx, self.options.limits, self.options.delayed_name_removal));
+        let features = ctx.features.unwrap_or(self.options.features);
+        let state = Arc::new(QueryState::new(ctx, self.options.limits, features));
         let options = PlanOptions {
             lookback_ms: ctx.lookback_ms.unwrap_or(self.options.lookback_ms),
             default_subquery_step_ms: self.options.default_subquery_step_ms,
-            start_timestamps: self.options.start_timestamps,
+            start_timestamps: features.start_timestamps,
         };
         let mut plan: Plan = Planner::new(options, time, &state.budget).plan(expr)?;
         if self.options.optimise {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::annotations::Annotations;
 use crate::cancel::CancelToken;
-use crate::engine::QueryContext;
+use crate::engine::{Features, QueryContext};
 use crate::error::QueryError;
 use crate::functions::range::Windows;
 use crate::limits::{Budget, QueryLimits};
@@ -79,16 +79,19 @@ pub(crate) struct QueryState {
     pub(crate) cancel: CancelToken,
     /// Whether names are dropped at the end.
     pub(crate) delayed_name_removal: bool,
+    /// Whether the label `__type__` says what a counter is.
+    pub(crate) type_and_unit_labels: bool,
 }
 
 impl QueryState {
     /// The state of a query that begins.
-    pub(crate) fn new(ctx: &QueryContext, limits: QueryLimits, delayed_name_removal: bool) -> Self {
+    pub(crate) fn new(ctx: &QueryContext, limits: QueryLimits, features: Features) -> Self {
         Self {
             budget: Arc::new(Budget::new(ctx.limits.unwrap_or(limits))),
             annotations: Annotations::default(),
             cancel: ctx.cancel.clone(),
-            delayed_name_removal,
+            delayed_name_removal: features.delayed_name_removal,
+            type_and_unit_labels: features.type_and_unit_labels,
         }
     }
 

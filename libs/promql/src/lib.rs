@@ -40,7 +40,7 @@ pub mod storage;
 pub mod value;
 
 pub use cancel::CancelToken;
-pub use engine::{Engine, EngineOptions, QueryContext};
+pub use engine::{Engine, EngineOptions, Features, QueryContext};
 pub use error::QueryError;
 pub use limits::QueryLimits;
 pub use memory::MemoryStorage;

@@ -6,17 +6,20 @@
 //!
 //! - [`ast`]: the tree; [`functions`]: the signatures of functions.
 //! - `lexer`, `token`: bytes to tokens; `literal`, `unquote`: what tokens say.
-//! - `grammar`: tokens to tree; `check`: types; `printer`: tree to text.
+//! - `grammar`: tokens to tree; `check`: types; `printer`: tree to text; `prettier`: on several
+//!   lines; `json`: for tools.
 
 pub mod ast;
 mod check;
 mod error;
 pub mod functions;
 mod grammar;
+mod json;
 mod lexer;
 mod literal;
 mod operators;
 mod options;
+mod prettier;
 mod printer;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::response::Response;
 use model::{Labels, Metadata};
 use promql::QueryError;
-use promql::parser::{self, Expr, ParseOptions};
+use promql::parser::{self, Expr};
 use rpc::{ExemplarSeries, LabelValuesRequest, SeriesRequest};
 use serde_json::{Value, json};
 
@@ -175,7 +175,7 @@ async fn run_exemplars(call: &Call) -> Result<Vec<u8>, ApiError> {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }
     let text = call.params.get("query").unwrap_or_default();
-    let expr = parser::parse(text, &ParseOptions::default()).map_err(|e| ApiError::bad_data(e.to_string()))?;
+    let expr = parser::parse(text, &call.querier.runner.parse_options(&call.tenant)).map_err(|e| ApiError::bad_data(e.to_string()))?;
     let mut selectors = Vec::new();
     collect_selectors(&expr, &mut selectors);
     if selectors.is_empty() {

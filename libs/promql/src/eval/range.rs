@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use model::Labels;
+use model::matcher::quote;
 
 use super::column::{StepVector, is_absent};
 use super::presence::Presence;
@@ -89,13 +90,28 @@ impl RangeOperator {
         if notes != RangeNotes::default() {
             annotations.of_range(metric(), notes, self.first_arg);
         }
-        if floats && self.call.function.wants_counter_name() {
-            let name = metric();
-            if !name.is_empty() && !["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix)) {
-                let text = format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}");
-                annotations.info(&text, self.first_arg);
-            }
+        if floats && self.call.function.wants_counter_name() && !metric().is_empty() {
+            self.annotate_kind(labels, metric());
         }
+    }
+
+    /// Whether a metric is a counter is told by its type, or else by the end of its name.
+    fn annotate_kind(&self, labels: &Labels, name: &str) {
+        let counter = if self.state.type_and_unit_labels {
+            matches!(labels.get("__type__"), Some("counter" | "histogram"))
+        } else {
+            ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix))
+        };
+        if counter {
+            return;
+        }
+        let text = if self.state.type_and_unit_labels {
+            let kind = quote(labels.get("__type__").unwrap_or_default());
+            format!("metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {kind}: {}", quote(name))
+        } else {
+            format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}", quote(name))
+        };
+        self.state.annotations.info(&text, self.first_arg);
     }
 
     fn next_series(&mut self) -> Result<Option<Series>, QueryError> {

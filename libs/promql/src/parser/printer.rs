@@ -57,18 +57,42 @@ impl Display for NumberLiteral {
     }
 }
 
-impl Display for Aggregate {
+/// `sum by (a) `, what stands before the parenthesis.
+pub(super) struct AggregateHead<'a>(pub(super) &'a Aggregate);
+
+impl Display for AggregateHead<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(self.op.name())?;
-        if self.without || !self.grouping.is_empty() {
-            f.write_str(if self.without { " without " } else { " by " })?;
-            write_labels(f, &self.grouping)?;
+        let Aggregate { op, without, grouping, .. } = self.0;
+        f.write_str(op.name())?;
+        if *without || !grouping.is_empty() {
+            f.write_str(if *without { " without " } else { " by " })?;
+            write_labels(f, grouping)?;
             f.write_char(' ')?;
         }
+        Ok(())
+    }
+}
+
+impl Display for Aggregate {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        AggregateHead(self).fmt(f)?;
         match &self.param {
             Some(param) => write!(f, "({param}, {})", self.expr),
             None => write!(f, "({})", self.expr),
         }
+    }
+}
+
+/// `+ on (a)`, what stands between the operands.
+pub(super) struct BinaryHead<'a>(pub(super) &'a Binary);
+
+impl Display for BinaryHead<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.op.symbol())?;
+        if self.0.return_bool {
+            f.write_str(" bool")?;
+        }
+        self.0.matching.as_ref().map_or(Ok(()), |matching| write_matching(f, matching))
     }
 }
 
@@ -79,14 +103,7 @@ impl Display for Binary {
             Expr::Number(number) if self.op == BinaryOp::Pow && number.value == f64::INFINITY => f.write_str("Inf")?,
             lhs => lhs.fmt(f)?,
         }
-        write!(f, " {}", self.op.symbol())?;
-        if self.return_bool {
-            f.write_str(" bool")?;
-        }
-        if let Some(matching) = &self.matching {
-            write_matching(f, matching)?;
-        }
-        write!(f, " {}", self.rhs)
+        write!(f, " {} {}", BinaryHead(self), self.rhs)
     }
 }
 
@@ -154,15 +171,25 @@ impl Display for MatrixSelector {
     }
 }
 
-impl Display for Subquery {
+/// `[5m:1m] offset 1h`, what stands after the expression.
+pub(super) struct SubqueryTail<'a>(pub(super) &'a Subquery);
+
+impl Display for SubqueryTail<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}:", self.expr, self.range)?;
-        if let Some(step) = &self.step {
+        let Subquery { range, step, at, offset, .. } = self.0;
+        write!(f, "[{range}:")?;
+        if let Some(step) = step {
             step.fmt(f)?;
         }
         f.write_char(']')?;
-        write_at(f, self.at)?;
-        write_offset(f, self.offset.as_ref())
+        write_at(f, *at)?;
+        write_offset(f, offset.as_ref())
+    }
+}
+
+impl Display for Subquery {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.expr, SubqueryTail(self))
     }
 }
 

@@ -8,7 +8,7 @@ use super::command::{EvalCommand, EvalTime};
 use super::compare::{check_instant, check_matrix, check_slice, slice_at};
 use super::expect::{AnnotationRule, Expectation, ExpectedResult, TimeRange};
 use super::pinned::pin;
-use crate::engine::{Engine, EngineOptions, QueryContext};
+use crate::engine::{Engine, EngineOptions, Features, QueryContext};
 use crate::error::QueryError;
 use crate::limits::QueryLimits;
 use crate::memory::MemoryStorage;
@@ -30,7 +30,8 @@ const LIMITS: QueryLimits = QueryLimits { max_samples: 50_000_000, max_series: 1
 
 /// The engine that scripts are written for: everything on, names removed at the end.
 pub(super) fn script_engine() -> Engine {
-    Engine::new(EngineOptions { delayed_name_removal: true, start_timestamps: true, limits: LIMITS, ..EngineOptions::default() })
+    let features = Features { delayed_name_removal: true, start_timestamps: true, type_and_unit_labels: false };
+    Engine::new(EngineOptions { features, limits: LIMITS, ..EngineOptions::default() })
 }
 
 /// Runs `eval` on `storage`; the error says what is not as expected.
