@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use model::{Chunk, SeriesChunks};
+use model::{Chunk, Sample, SeriesChunks};
 
 /// A k-way merge of ordered series streams.
 #[derive(Debug)]
@@ -34,8 +34,10 @@ impl Merge {
 
     /// Adds a source's next batch. Unknown sources are ignored.
     pub fn feed(&mut self, source: usize, batch: Vec<SeriesChunks>) {
-        if let Some(source) = self.sources.get_mut(source) {
-            source.queue.extend(batch);
+        match self.sources.get_mut(source) {
+            Some(source) if source.queue.is_empty() => source.queue = batch.into(),
+            Some(source) => source.queue.extend(batch),
+            None => {}
         }
     }
 
@@ -54,6 +56,9 @@ impl Merge {
 
     /// Emits all that can be emitted without reading on, replicas joined.
     pub fn drain(&mut self) -> Vec<SeriesChunks> {
+        if let [only] = &mut self.sources[..] {
+            return std::mem::take(&mut only.queue).into();
+        }
         let mut out = Vec::new();
         while self.wants().next().is_none() {
             let Some(lowest) = self.sources.iter().filter_map(|s| s.queue.front()).map(|s| s.hash).min() else { break };
@@ -63,7 +68,10 @@ impl Merge {
                     let Some(series) = source.queue.pop_front() else { break };
                     match &mut joined {
                         None => joined = Some(series),
-                        Some(joined) => joined.chunks.extend(series.chunks),
+                        Some(joined) => {
+                            joined.chunks.extend(series.chunks);
+                            joined.newest = later(joined.newest, series.newest);
+                        }
                     }
                 }
             }
@@ -76,6 +84,14 @@ impl Merge {
     }
 }
 
+/// The later one of two samples; the first if they are at one time.
+fn later(a: Option<Sample>, b: Option<Sample>) -> Option<Sample> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if b.t > a.t { b } else { a }),
+        _ => a.or(b),
+    }
+}
+
 /// Orders chunks by time and drops those that replicas hold alike, which is nearly all of them.
 fn tidy(chunks: &mut Vec<Chunk>) {
     chunks.sort_by_key(|c| (c.min_t, c.max_t, c.encoding as u8, c.data.len()));
@@ -85,7 +101,7 @@ fn tidy(chunks: &mut Vec<Chunk>) {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use model::{Chunk, ChunkEncoding, Labels, SeriesChunks};
+    use model::{Chunk, ChunkEncoding, Labels, Sample, SeriesChunks};
 
     use super::Merge;
 
@@ -100,7 +116,7 @@ mod tests {
                 data: Bytes::from_static(data),
             })
             .collect();
-        SeriesChunks { hash: labels.hash(), labels, chunks }
+        SeriesChunks { hash: labels.hash(), labels, chunks, newest: None }
     }
 
     fn sorted(mut all: Vec<SeriesChunks>) -> Vec<SeriesChunks> {
@@ -126,6 +142,18 @@ mod tests {
         assert_eq!(out.len(), 50);
         assert!(out.iter().all(|s| s.chunks.len() == 2));
         assert!(out.is_sorted_by_key(|s| s.hash));
+    }
+
+    #[test]
+    fn the_later_of_two_newest_samples_stays() {
+        let newest = |t| SeriesChunks { newest: Some(Sample { t, v: 1.0 }), ..series("a", &[]) };
+        let mut merge = Merge::new(3);
+        merge.feed(0, vec![newest(3)]);
+        merge.feed(1, vec![newest(7)]);
+        merge.feed(2, vec![series("a", &[(0, 10, b"x")])]);
+        (0..3).for_each(|source| merge.end(source));
+        let out = merge.drain();
+        assert_eq!((out.len(), out[0].newest.map(|s| s.t), out[0].chunks.len()), (1, Some(7), 1));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::hash::SeriesHash;
 use crate::labels::Labels;
+use crate::sample::Sample;
 
 /// How a chunk's bytes are encoded. The numbers are those of Prometheus's chunk files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,6 +53,9 @@ pub struct SeriesChunks {
     pub hash: SeriesHash,
     /// Ordered by `min_t`. Chunks may overlap in time (out-of-order data, two sources); the reader merges by timestamp.
     pub chunks: Vec<Chunk>,
+    /// A sample beside the chunks: the newest one of the source, where no more was asked for ([`crate::Projection::newest_only`]). Cheaper
+    /// than a chunk of one sample.
+    pub newest: Option<Sample>,
 }
 
 impl SeriesChunks {

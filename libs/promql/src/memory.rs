@@ -84,7 +84,7 @@ impl Queryable for MemoryStorage {
         let mut starts = HashMap::new();
         let cut = |series: &SeriesChunks| {
             let chunks: Vec<_> = series.chunks.iter().filter(|c| c.max_t >= request.min_t && c.min_t <= request.max_t).cloned().collect();
-            (!chunks.is_empty()).then(|| SeriesChunks { labels: series.labels.clone(), hash: series.hash, chunks })
+            (!chunks.is_empty()).then(|| SeriesChunks { labels: series.labels.clone(), hash: series.hash, chunks, newest: None })
         };
         let selected: Vec<SeriesChunks> = matching
             .filter_map(|writer| {

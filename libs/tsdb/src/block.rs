@@ -176,7 +176,7 @@ impl BlockSeries<'_> {
     fn read(&mut self, id: u32) -> Result<Option<SeriesChunks>, BlockError> {
         let IndexSeries { labels, chunks: metas, .. } = self.series.read(id)?;
         let chunks = self.block.read_chunks(&mut self.chunks, id, &metas, self.range)?;
-        Ok((!chunks.is_empty()).then(|| SeriesChunks { hash: labels.hash(), labels, chunks }))
+        Ok((!chunks.is_empty()).then(|| SeriesChunks { hash: labels.hash(), labels, chunks, newest: None }))
     }
 }
 

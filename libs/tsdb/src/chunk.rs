@@ -23,7 +23,6 @@ pub use histogram::{
     AppendOutcome, CutReason, FloatHistogramAppender, HistogramAppender, MAX_HISTOGRAM_BUCKETS, MAX_HISTOGRAM_DECODED_BYTES,
     decode_histograms, visit_histograms,
 };
-pub(crate) use xor::put_single;
 pub use xor::{XorAppender, XorIterator, decode_xor_into};
 
 /// The most samples one chunk can hold: its count is 16 bits wide. Heads cut far below, at about 120 samples.

@@ -94,7 +94,7 @@ impl IngesterPool for Pool {
 fn series(n: usize) -> SeriesChunks {
     let labels = Labels::from_pairs([("__name__", format!("m{n}"))]);
     let chunk = Chunk { encoding: ChunkEncoding::Xor, min_t: 0, max_t: 1, data: bytes::Bytes::from_static(b"x") };
-    SeriesChunks { hash: labels.hash(), labels, chunks: vec![chunk] }
+    SeriesChunks { hash: labels.hash(), labels, chunks: vec![chunk], newest: None }
 }
 
 /// `holdings[i]` are the numbers of the series that ingester i holds.

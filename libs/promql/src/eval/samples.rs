@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Chunk, ChunkEncoding, FloatHistogram, SeriesChunks, is_stale_nan};
+use model::{Chunk, ChunkEncoding, FloatHistogram, Sample, SeriesChunks, is_stale_nan};
 use tsdb::chunk::{decode_xor_into, sample_count, visit_histograms};
 
 use crate::error::QueryError;
@@ -61,12 +61,26 @@ impl Samples {
                 ChunkEncoding::Histogram | ChunkEncoding::FloatHistogram => self.add_histograms(chunk, min_t, max_t, budget)?,
             }
         }
+        if let Some(sample) = series.newest.filter(|s| (min_t..=max_t).contains(&s.t)) {
+            self.add_newest(sample);
+            budget.add_samples(1)?;
+        }
         self.drop_doubles();
         if !self.histograms.is_empty() {
             // How large histograms are is known only now.
             charge.set(self.bytes())?;
         }
         Ok(())
+    }
+
+    fn add_newest(&mut self, sample: Sample) {
+        let base = self.ts.len();
+        let overlaps = self.ts.last().is_some_and(|last| sample.t <= *last);
+        self.ts.push(sample.t);
+        self.vs.push(sample.v);
+        if overlaps {
+            self.merge_from(base);
+        }
     }
 
     /// Removes stale markers, which are no samples to range functions.

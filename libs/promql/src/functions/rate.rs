@@ -34,6 +34,7 @@ pub fn extrapolated(windows: &Windows, s: &Samples, kind: Kind, resets: &mut Vec
     }
     let per_second = if kind == Kind::Rate { windows.range_ms as f64 / 1000.0 } else { 1.0 };
     let (mut first_reset, mut overlapping) = (0, 0);
+    let mut extrapolation = Extrapolation { per_second, ..Extrapolation::default() };
     windows.each(ts, |w| {
         let zero = starts.get(w.lo).and_then(|start| start_times::zero_point(*start, w.start, ts[w.lo]));
         if w.hi - w.lo < 2 && zero.is_none() {
@@ -50,16 +51,13 @@ pub fn extrapolated(windows: &Windows, s: &Samples, kind: Kind, resets: &mut Vec
         for reset in resets[first_reset..].iter().take_while(|r| **r < w.hi) {
             result += vs[reset - 1];
         }
-        let mut factor = match zero {
+        let factor = match zero {
             Some(zero) => {
                 result += vs[w.lo];
-                factor_from_zero(&w, ts, zero)
+                factor_from_zero(&w, ts, zero) / per_second
             }
-            None => extrapolation_factor(&w, ts, vs[w.lo], result, is_counter),
+            None => extrapolation.factor(&w, ts, vs[w.lo], result, is_counter),
         };
-        if kind == Kind::Rate {
-            factor /= per_second;
-        }
         out[w.step] = result * factor;
     });
     overlapping
@@ -74,26 +72,62 @@ pub(super) fn has_new_start(starts: &[i64], ts: &[i64], i: usize) -> bool {
 /// How much longer the window is, in effect, than the time between its first and last sample.
 #[inline]
 pub(super) fn extrapolation_factor(w: &Window, ts: &[i64], first_value: f64, increase: f64, is_counter: bool) -> f64 {
-    let (first_t, last_t) = (ts[w.lo], ts[w.hi - 1]);
-    let mut to_start = first_t.wrapping_sub(w.start) as f64 / 1000.0;
-    let mut to_end = w.end.wrapping_sub(last_t) as f64 / 1000.0;
-    let sampled = last_t.wrapping_sub(first_t) as f64 / 1000.0;
-    let average = sampled / (w.hi - w.lo - 1) as f64;
-    let threshold = average * EXTRAPOLATION_THRESHOLD;
-    if to_start >= threshold {
-        to_start = average / 2.0;
-    }
-    if is_counter && increase > 0.0 && first_value >= 0.0 {
-        // A counter was never below zero: do not extrapolate past the point where it would have been.
-        let to_zero = sampled * (first_value / increase);
-        if to_zero < to_start {
-            to_start = to_zero;
+    Extrapolation { per_second: 1.0, ..Extrapolation::default() }.factor(w, ts, first_value, increase, is_counter)
+}
+
+/// How much longer windows are, in effect, than the time between their first and last sample. Where samples come at even distances, one
+/// window is like the next: what depends on times only is kept, and six divisions become one comparison.
+#[derive(Debug, Default)]
+struct Extrapolation {
+    /// What factors are divided by: seconds for a rate, 1 for others.
+    per_second: f64,
+    /// Milliseconds from the window's start to the first sample, from there to the last one, and to the window's end; the number of samples.
+    times: (i64, i64, i64, usize),
+    sampled: f64,
+    to_start: f64,
+    to_end: f64,
+    /// The factor of a window whose counter was far from zero.
+    plain: f64,
+}
+
+impl Extrapolation {
+    /// The factor of a window of at least two samples.
+    #[inline]
+    fn factor(&mut self, w: &Window, ts: &[i64], first_value: f64, increase: f64, is_counter: bool) -> f64 {
+        let (first_t, last_t) = (ts[w.lo], ts[w.hi - 1]);
+        let times = (first_t.wrapping_sub(w.start), last_t.wrapping_sub(first_t), w.end.wrapping_sub(last_t), w.hi - w.lo);
+        if times != self.times {
+            self.set(times);
         }
+        // A counter was never below zero: do not extrapolate past the point where it would have been. That is before the window if the
+        // counter has not doubled in it.
+        let far_from_zero = first_value >= increase && self.to_start <= self.sampled;
+        if is_counter && increase > 0.0 && first_value >= 0.0 && !far_from_zero {
+            let to_zero = self.sampled * (first_value / increase);
+            if to_zero < self.to_start {
+                return (self.sampled + to_zero + self.to_end) / self.sampled / self.per_second;
+            }
+        }
+        self.plain
     }
-    if to_end >= threshold {
-        to_end = average / 2.0;
+
+    #[inline(never)]
+    fn set(&mut self, times: (i64, i64, i64, usize)) {
+        let (to_start, sampled, to_end, samples) = times;
+        self.times = times;
+        self.to_start = to_start as f64 / 1000.0;
+        self.to_end = to_end as f64 / 1000.0;
+        self.sampled = sampled as f64 / 1000.0;
+        let average = self.sampled / (samples - 1) as f64;
+        let threshold = average * EXTRAPOLATION_THRESHOLD;
+        if self.to_start >= threshold {
+            self.to_start = average / 2.0;
+        }
+        if self.to_end >= threshold {
+            self.to_end = average / 2.0;
+        }
+        self.plain = (self.sampled + self.to_start + self.to_end) / self.sampled / self.per_second;
     }
-    (sampled + to_start + to_end) / sampled
 }
 
 /// The same for a counter that was zero at a time inside of the window, which stands for a first sample: nothing is guessed before it.

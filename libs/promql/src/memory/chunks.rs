@@ -40,7 +40,13 @@ enum Appender {
 impl SeriesWriter {
     pub(super) fn new(labels: Labels) -> Self {
         let hash = labels.hash();
-        Self { chunks: SeriesChunks { labels, hash, chunks: Vec::new() }, open: None, published: false, last_t: None, starts: Vec::new() }
+        Self {
+            chunks: SeriesChunks { labels, hash, chunks: Vec::new(), newest: None },
+            open: None,
+            published: false,
+            last_t: None,
+            starts: Vec::new(),
+        }
     }
 
     /// What queries see.

@@ -155,13 +155,6 @@ impl XorAppender {
     }
 }
 
-/// Appends a whole chunk of one sample to `out`.
-pub(crate) fn put_single(out: &mut Vec<u8>, sample: Sample) {
-    out.extend_from_slice(&1_u16.to_be_bytes());
-    put_uvarint(out, ((sample.t << 1) ^ (sample.t >> 63)) as u64);
-    out.extend_from_slice(&sample.v.to_bits().to_be_bytes());
-}
-
 fn put_uvarint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);

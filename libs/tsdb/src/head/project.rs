@@ -4,11 +4,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
-use model::{Chunk, ChunkEncoding, Labels, Projection, Sample, SeriesChunks};
+use model::{Labels, Projection, SeriesChunks};
 use smallvec::SmallVec;
 
 use super::index::Index;
-use crate::chunk::put_single;
 
 /// Ids of pairs.
 type PairIds = SmallVec<[u32; 4]>;
@@ -39,39 +38,48 @@ impl<'a> ProjectedLabels<'a> {
     /// The labels of a series of these pairs.
     pub(super) fn of(&mut self, pairs: &[u32]) -> Labels {
         let Some(names) = &self.names else { return self.index.labels(pairs, &mut self.block) };
-        let wanted = |pair: &u32| self.index.name_of(*pair).is_some_and(|name| names.contains(&name));
-        let pairs: PairIds = pairs.iter().copied().filter(wanted).collect();
-        if let Some(labels) = self.known.get(&pairs) {
+        let mut wanted = PairIds::new();
+        for pair in pairs {
+            if wanted.len() == names.len() {
+                break;
+            }
+            if self.index.name_of(*pair).is_some_and(|name| names.contains(&name)) {
+                wanted.push(*pair);
+            }
+        }
+        if let Some(labels) = self.known.get(&wanted) {
             return labels.clone();
         }
-        let labels = self.index.labels(&pairs, &mut self.block);
-        self.known.insert(pairs, labels.clone());
+        let labels = self.index.labels(&wanted, &mut self.block);
+        self.known.insert(wanted, labels.clone());
         labels
     }
 }
 
-/// Chunks of one sample each, whose bytes lie in one buffer.
+/// Copies of chunks that are in memory: the bytes of many lie in one buffer.
 #[derive(Default)]
-pub(super) struct SingleSamples {
+pub(super) struct CopiedChunks {
     buffer: Vec<u8>,
-    /// Which series' only chunk lies where.
-    places: Vec<(usize, Range<usize>)>,
+    /// Which chunk of which series lies where.
+    places: Vec<((usize, usize), Range<usize>)>,
 }
 
-impl SingleSamples {
-    /// The chunk of series number `series`, whose bytes [`SingleSamples::fill`] brings.
-    pub(super) fn chunk(&mut self, sample: Sample, series: usize) -> Chunk {
+impl CopiedChunks {
+    /// Copies the bytes of a chunk; `at` is the series' number in the answer and the chunk's in the series. The chunk has the empty bytes that
+    /// this returns until [`CopiedChunks::fill`].
+    pub(super) fn add(&mut self, data: &[u8], at: (usize, usize)) -> Bytes {
         let start = self.buffer.len();
-        put_single(&mut self.buffer, sample);
-        self.places.push((series, start..self.buffer.len()));
-        Chunk { encoding: ChunkEncoding::Xor, min_t: sample.t, max_t: sample.t, data: Bytes::new() }
+        self.buffer.extend_from_slice(data);
+        self.places.push((at, start..self.buffer.len()));
+        Bytes::new()
     }
 
-    /// Gives all chunks their bytes.
-    pub(super) fn fill(self, out: &mut [SeriesChunks]) {
-        let bytes = Bytes::from(self.buffer);
-        for (series, place) in self.places {
-            if let Some(chunk) = out.get_mut(series).and_then(|series| series.chunks.first_mut()) {
+    /// Gives all copies their bytes, and is empty again.
+    pub(super) fn fill(&mut self, out: &mut [SeriesChunks]) {
+        let bytes = Bytes::copy_from_slice(&self.buffer);
+        self.buffer.clear();
+        for ((series, chunk), place) in self.places.drain(..) {
+            if let Some(chunk) = out.get_mut(series).and_then(|series| series.chunks.get_mut(chunk)) {
                 chunk.data = bytes.slice(place);
             }
         }

@@ -6,9 +6,9 @@ use std::hint::black_box;
 use hashbrown::HashSet;
 use model::{Chunk, Labels, Matcher, Projection, SeriesChunks};
 
-use super::project::{ProjectedLabels, SingleSamples};
+use super::project::{CopiedChunks, ProjectedLabels};
 use super::select::ids;
-use super::series::{Cold, Hot};
+use super::series::{ChunkData, Cold, Hot, OpenChunk};
 use super::{Head, HeadError, SeriesRef};
 
 /// Series that are looked at under one hold of the index lock.
@@ -42,16 +42,19 @@ fn read_batches(
     projection: &Projection,
     out: &mut Vec<SeriesChunks>,
 ) -> Result<(), HeadError> {
+    let mut copies = CopiedChunks::default();
     for batch in refs.chunks(READ_BATCH) {
         let index = head.index.read();
         let mut labels = ProjectedLabels::new(&index, projection);
-        let mut single = SingleSamples::default();
         let same_stripe = |a: &SeriesRef, b: &SeriesRef| head.locate(a.id).0 == head.locate(b.id).0;
         for run in batch.chunk_by(same_stripe).flat_map(|run| run.chunks(LOCKED_SERIES)) {
             let Some(first) = run.first() else { continue };
             let stripe = head.stripes[head.locate(first.id).0].read();
             let slot = |series: &SeriesRef| head.locate(series.id).1;
             black_box(run.iter().fold(0, |sink, s| sink ^ stripe.hot.get(slot(s)).map_or(0, Hot::touch)));
+            if !projection.newest_only {
+                black_box(run.iter().fold(0, |sink, s| sink ^ stripe.hot.get(slot(s)).map_or(0, Hot::touch_chunk)));
+            }
             for series in run {
                 let (Some(hot), Some(cold)) = (stripe.hot.get(slot(series)), stripe.cold.get(slot(series))) else { continue };
                 if !hot.is(series.hash) {
@@ -59,28 +62,37 @@ fn read_batches(
                 }
                 let newest = if projection.newest_only { hot.newest_float(min_t, max_t) } else { None };
                 let chunks = match newest {
-                    Some(sample) => vec![single.chunk(sample, out.len())],
-                    None => chunks(hot, cold, min_t, max_t)?,
+                    Some(_) => Vec::new(),
+                    None => chunks(hot, cold, (min_t, max_t), out.len(), &mut copies)?,
                 };
-                if !chunks.is_empty() {
-                    out.push(SeriesChunks { labels: labels.of(stripe.pairs_of(cold)), hash: series.hash, chunks });
+                if newest.is_some() || !chunks.is_empty() {
+                    out.push(SeriesChunks { labels: labels.of(stripe.pairs_of(cold)), hash: series.hash, chunks, newest });
                 }
             }
         }
-        single.fill(out);
+        copies.fill(out);
     }
     Ok(())
 }
 
-fn chunks(hot: &Hot, cold: &Cold, min_t: i64, max_t: i64) -> Result<Vec<Chunk>, HeadError> {
-    let mut chunks = Vec::new();
-    for chunk in cold.chunks.iter().filter(|c| c.overlaps(min_t, max_t)) {
-        chunks.push(chunk.to_chunk(hot.hash())?);
+/// The chunks of series number `series` of the answer, those in memory to be filled by `copies`.
+fn chunks(hot: &Hot, cold: &Cold, range: (i64, i64), series: usize, copies: &mut CopiedChunks) -> Result<Vec<Chunk>, HeadError> {
+    let closed = || cold.chunks.iter().filter(|c| c.overlaps(range.0, range.1));
+    let open = hot.open_chunk(range.0, range.1);
+    let mut chunks = Vec::with_capacity(closed().count() + usize::from(open.is_some()));
+    for chunk in closed() {
+        let data = match chunk.data() {
+            ChunkData::Memory(data) => copies.add(data, (series, chunks.len())),
+            ChunkData::Stored(file, at) => file.read(at, &chunk.key(hot.hash()))?,
+        };
+        chunks.push(Chunk { encoding: chunk.encoding(), min_t: chunk.min_t(), max_t: chunk.max_t(), data });
     }
-    chunks.extend(hot.open_chunk(min_t, max_t));
+    if let Some(OpenChunk { encoding, min_t, max_t, data }) = open {
+        let data = copies.add(data, (series, chunks.len()));
+        chunks.push(Chunk { encoding, min_t, max_t, data });
+    }
     Ok(chunks)
 }
-
 /// Calls `visit` with the pair ids of every series that matches and has chunks in the range, until it says no. The index is held
 /// meanwhile for [`READ_BATCH`] series at a time; ids of pairs are meaningful only within one call.
 fn visit_pairs(head: &Head, matchers: &[Matcher], min_t: i64, max_t: i64, mut visit: impl FnMut(&super::index::Index, &[u32]) -> bool) {

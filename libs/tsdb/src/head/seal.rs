@@ -71,7 +71,8 @@ pub(super) fn read_sealed(head: &Head, ids: &[u32], min_t: i64, max_t: i64, out:
             let sealed = cold.chunks.iter().filter(|c| c.is_sealed() && c.overlaps(min_t, max_t));
             let chunks: Vec<_> = sealed.map(|chunk| chunk.to_chunk(hot.hash())).collect::<Result<_, _>>()?;
             if !chunks.is_empty() {
-                out.push(SeriesChunks { labels: index.labels(stripe.pairs_of(cold), &mut block), hash: hot.hash(), chunks });
+                let labels = index.labels(stripe.pairs_of(cold), &mut block);
+                out.push(SeriesChunks { labels, hash: hot.hash(), chunks, newest: None });
             }
         }
     }

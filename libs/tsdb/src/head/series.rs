@@ -1,7 +1,6 @@
 //! One series: what an append touches (hot) and the rest (cold).
 
-use bytes::Bytes;
-use model::{Chunk, ChunkEncoding, HistogramSample, Sample, SeriesHash, is_stale_nan};
+use model::{ChunkEncoding, HistogramSample, Sample, SeriesHash, is_stale_nan};
 
 use crate::chunk::{ChunkError, XorAppender, XorIterator};
 
@@ -54,6 +53,15 @@ pub(super) struct Cold {
     pub(super) pairs_at: u32,
     /// How many there are; 0 in a free slot.
     pub(super) pairs_len: u16,
+}
+
+/// A chunk under construction.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OpenChunk<'a> {
+    pub(super) min_t: i64,
+    pub(super) max_t: i64,
+    pub(super) encoding: ChunkEncoding,
+    pub(super) data: &'a [u8],
 }
 
 /// What became of a sample.
@@ -183,14 +191,14 @@ impl Hot {
         Some(ClosedChunk::new(ChunkEncoding::Xor, first_time(&data).unwrap_or(max_t), max_t, data))
     }
 
-    /// A copy of the open chunk, if any of it is in the range (inclusive).
-    pub(super) fn open_chunk(&self, min_t: i64, max_t: i64) -> Option<Chunk> {
+    /// The open chunk, if any of it is in the range (inclusive).
+    pub(super) fn open_chunk(&self, min_t: i64, max_t: i64) -> Option<OpenChunk<'_>> {
         let newest = self.newest().filter(|newest| *newest >= min_t)?;
         let (first, encoding, data) = match &self.histograms {
             Some(open) => (open.first_t(), open.encoding(), open.bytes()),
             None => (first_time(self.floats.bytes())?, ChunkEncoding::Xor, self.floats.bytes()),
         };
-        (first <= max_t).then(|| Chunk { encoding, min_t: first, max_t: newest, data: Bytes::copy_from_slice(data) })
+        (first <= max_t).then_some(OpenChunk { encoding, min_t: first, max_t: newest, data })
     }
 
     /// The newest sample of the series if it is a float in the range and no stale marker. All others of the series are older.

@@ -1,7 +1,7 @@
 //! Label sets, chunks, exemplars, metadata.
 
 use bytes::Bytes;
-use model::{Chunk, ChunkEncoding, Exemplar, LabelBlock, Labels, Metadata, MetricType, SeriesChunks, SeriesHash};
+use model::{Chunk, ChunkEncoding, Exemplar, LabelBlock, Labels, Metadata, MetricType, Sample, SeriesChunks, SeriesHash};
 
 use crate::convert::InvalidMessage;
 use crate::ingester as wire;
@@ -28,7 +28,8 @@ pub fn chunks_to_wire(series: SeriesChunks, some_labels: bool) -> wire::Series {
         data: chunk.data,
     });
     let hash = if some_labels { Bytes::copy_from_slice(&series.hash.0.to_be_bytes()) } else { Bytes::new() };
-    wire::Series { labels: labels_to_wire(&series.labels), chunks: chunks.collect(), hash }
+    let newest = series.newest.map(|s| wire::Sample { timestamp: s.t, value: s.v });
+    wire::Series { labels: labels_to_wire(&series.labels), chunks: chunks.collect(), hash, newest }
 }
 
 /// The series of a message. Chunk data stays a slice of the received bytes and is not looked into: decoders check every read.
@@ -39,7 +40,8 @@ pub fn chunks_from_wire(series: wire::Series) -> Result<SeriesChunks, InvalidMes
         bytes => SeriesHash(u128::from_be_bytes(bytes.try_into().map_err(|_| InvalidMessage::new("a series hash is not 16 bytes"))?)),
     };
     let chunks = series.chunks.into_iter().map(chunk_from_wire).collect::<Result<_, _>>()?;
-    Ok(SeriesChunks { labels, hash, chunks })
+    let newest = series.newest.map(|s| Sample { t: s.timestamp, v: s.value });
+    Ok(SeriesChunks { labels, hash, chunks, newest })
 }
 
 fn chunk_from_wire(chunk: wire::Chunk) -> Result<Chunk, InvalidMessage> {

@@ -54,7 +54,8 @@ fn end_of(series: &SeriesChunks, min_t: i64, max_t: i64) -> Vec<Point> {
         Point::Float(s) => is_stale_nan(s.v),
         Point::Histogram(_) => false,
     };
-    let in_range: Vec<Point> = points(series).into_iter().filter(|p| (min_t..=max_t).contains(&p.t())).collect();
+    let all = points(series).into_iter().chain(series.newest.map(Point::Float));
+    let in_range: Vec<Point> = all.filter(|p| (min_t..=max_t).contains(&p.t())).collect();
     let from = in_range.iter().rposition(|p| !is_stale(p)).unwrap_or(0);
     in_range[from..].to_vec()
 }
@@ -82,7 +83,7 @@ fn an_open_chunk_is_answered_with_one_sample() {
     let head = head_of(&[history]);
     let last = T0 + 1_500_000;
     let one = read(&head, last - 300_000, last, &NEWEST);
-    assert_eq!(points(&one[0]), [Point::Float(Sample { t: last, v: 99.0 })]);
+    assert_eq!((one[0].newest, one[0].chunks.len()), (Some(Sample { t: last, v: 99.0 }), 0));
     assert!(points(&read(&head, last - 300_000, last - 1, &NEWEST)[0]).len() > 1, "the newest sample is outside of the range");
 }
 

@@ -121,6 +121,7 @@ fn answers_are_checked_too() {
         labels: Bytes::new(),
         chunks: vec![wire::Chunk { encoding, min_t, length_ms, data: Bytes::new() }],
         hash: Bytes::new(),
+        newest: None,
     };
     for encoding in [0, 4, 257, u32::MAX] {
         assert!(chunks_from_wire(chunk(encoding, 0, 0)).unwrap_err().0.contains("unknown chunk encoding"));
