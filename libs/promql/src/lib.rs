@@ -11,7 +11,7 @@
 //! - [`parser`]: text to syntax tree and back, with Prometheus's error texts and positions.
 //! - [`plan`]: the tree with times resolved and types fixed: which times each part is evaluated at, what is the same at every step.
 //! - [`storage`]: what the engine needs of a store. [`memory`]: a store for scripts and tests.
-//! - [`eval`]: streaming operators over columns of steps. [`functions`]: the arithmetic, apart from series and labels.
+//! - [`eval`]: streaming operators over columns of steps. [`functions`]: the arithmetic, apart from series and labels; [`histogram`]: that of native histograms.
 //! - [`engine`]: puts these together. [`limits`], [`cancel`], `annotations`: what accompanies a query. [`value`], [`error`]: what comes of it.
 //! - [`script`]: test scripts in the language of Prometheus's own suite.
 //!

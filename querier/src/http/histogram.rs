@@ -2,20 +2,10 @@
 //!
 //! Rules: 0 the bucket is open on the left, 1 on the right, 2 on both sides, 3 on neither.
 
-use model::histogram::CUSTOM_BUCKETS_SCHEMA;
-use model::{FloatHistogram, Span};
+use model::FloatHistogram;
+use promql::histogram::{Bucket, all};
 
 use super::format::float;
-
-/// Schemas that have bounds; anything else is shown without buckets.
-const EXPONENTIAL: std::ops::RangeInclusive<i32> = -4..=8;
-
-struct Bucket {
-    rule: u8,
-    lower: f64,
-    upper: f64,
-    count: f64,
-}
 
 pub(super) fn write(out: &mut Vec<u8>, h: &FloatHistogram) {
     out.extend_from_slice(b"{\"count\":");
@@ -23,10 +13,10 @@ pub(super) fn write(out: &mut Vec<u8>, h: &FloatHistogram) {
     out.extend_from_slice(b",\"sum\":");
     float(out, h.sum);
     let mut opened = false;
-    for bucket in buckets(h).iter().filter(|b| b.count != 0.0) {
+    for bucket in all(h).filter(|b| b.count != 0.0) {
         out.extend_from_slice(if opened { b"," } else { b",\"buckets\":[" });
         opened = true;
-        out.extend_from_slice(&[b'[', b'0' + bucket.rule, b',']);
+        out.extend_from_slice(&[b'[', rule(&bucket), b',']);
         float(out, bucket.lower);
         out.push(b',');
         float(out, bucket.upper);
@@ -40,48 +30,13 @@ pub(super) fn write(out: &mut Vec<u8>, h: &FloatHistogram) {
     out.push(b'}');
 }
 
-/// Ascending by bound.
-fn buckets(h: &FloatHistogram) -> Vec<Bucket> {
-    if h.schema == CUSTOM_BUCKETS_SCHEMA {
-        let bound = |i: i64| {
-            if i < 0 {
-                return f64::NEG_INFINITY;
-            }
-            usize::try_from(i).ok().and_then(|i| h.custom_values.get(i)).copied().unwrap_or(f64::INFINITY)
-        };
-        return indexed(&h.positive_spans, &h.positive_buckets)
-            .map(|(i, count)| Bucket { rule: if i == 0 { 3 } else { 0 }, lower: bound(i - 1), upper: bound(i), count })
-            .collect();
+fn rule(bucket: &Bucket) -> u8 {
+    match (bucket.lower_inclusive, bucket.upper_inclusive) {
+        (false, true) => b'0',
+        (true, false) => b'1',
+        (false, false) => b'2',
+        (true, true) => b'3',
     }
-    if !EXPONENTIAL.contains(&h.schema) {
-        return Vec::new();
-    }
-    let bound = |i: i64| (i as f64 * (-f64::from(h.schema)).exp2()).exp2();
-    let mut all: Vec<Bucket> = indexed(&h.negative_spans, &h.negative_buckets)
-        .map(|(i, count)| Bucket { rule: 1, lower: -bound(i), upper: -bound(i - 1), count })
-        .collect();
-    all.reverse();
-    if h.zero_count != 0.0 {
-        all.push(Bucket { rule: 3, lower: -h.zero_threshold, upper: h.zero_threshold, count: h.zero_count });
-    }
-    all.extend(indexed(&h.positive_spans, &h.positive_buckets).map(|(i, count)| Bucket {
-        rule: 0,
-        lower: bound(i - 1),
-        upper: bound(i),
-        count,
-    }));
-    all
-}
-
-/// The buckets with their indices. Bounded by the buckets there are, whatever the spans claim.
-fn indexed<'a>(spans: &'a [Span], counts: &'a [f64]) -> impl Iterator<Item = (i64, f64)> + 'a {
-    let mut end = 0_i64;
-    let indices = spans.iter().flat_map(move |span| {
-        let start = end + i64::from(span.offset);
-        end = start + i64::from(span.length);
-        start..end
-    });
-    indices.zip(counts.iter().copied())
 }
 
 #[cfg(test)]
@@ -105,6 +60,32 @@ mod tests {
         let mut out = Vec::new();
         super::write(&mut out, &h);
         let want = r#"{"count":"7","sum":"3.5","buckets":[[1,"-2","-1","1"],[3,"-0.001","0.001","1"],[0,"0.5","1","2"],[0,"1","2","3"]]}"#;
+        assert_eq!(String::from_utf8(out).unwrap(), want);
+    }
+
+    #[test]
+    fn bounds_are_those_of_prometheus_to_the_bit() {
+        let spans = vec![Span { offset: 1, length: 1 }];
+        let h = FloatHistogram { schema: 1, positive_spans: spans, positive_buckets: vec![1.0], ..FloatHistogram::default() };
+        let mut out = Vec::new();
+        super::write(&mut out, &h);
+        assert_eq!(String::from_utf8(out).unwrap(), r#"{"count":"0","sum":"0","buckets":[[0,"1","1.414213562373095","1"]]}"#);
+    }
+
+    #[test]
+    fn custom_buckets() {
+        let h = FloatHistogram {
+            schema: -53,
+            count: 3.0,
+            sum: 9.0,
+            positive_spans: vec![Span { offset: 0, length: 2 }],
+            positive_buckets: vec![1.0, 2.0],
+            custom_values: vec![5.0],
+            ..FloatHistogram::default()
+        };
+        let mut out = Vec::new();
+        super::write(&mut out, &h);
+        let want = r#"{"count":"3","sum":"9","buckets":[[3,"-Inf","5","1"],[0,"5","+Inf","2"]]}"#;
         assert_eq!(String::from_utf8(out).unwrap(), want);
     }
 }

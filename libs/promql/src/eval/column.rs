@@ -110,7 +110,7 @@ impl StepVector {
         }
     }
 
-    /// Bytes held. A histogram counts with its buckets, although series may share it.
+    /// Bytes held. A histogram counts with its buckets, although series may share it; one that stays for several steps counts once.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         self.values.capacity() * size_of::<f64>() + self.histogram_bytes()
@@ -119,7 +119,12 @@ impl StepVector {
     /// Bytes of the histograms.
     #[must_use]
     pub fn histogram_bytes(&self) -> usize {
-        self.histograms.iter().map(|(_, h)| 24 + histogram::bytes(h)).sum()
+        let first = self.histograms.first().map_or(0, |(_, h)| histogram::bytes(h));
+        let next = |pair: &[HistogramAtStep]| match pair {
+            [(_, a), (_, b)] if !Arc::ptr_eq(a, b) => histogram::bytes(b),
+            _ => 0,
+        };
+        size_of::<HistogramAtStep>() * self.histograms.capacity() + first + self.histograms.windows(2).map(next).sum::<usize>()
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Join {
     many_present: Presence,
     /// Computed and not yet handed out.
     pending: Vec<Series>,
+    /// Bytes of the histograms among it.
+    pending_histograms: usize,
     /// With `fill` for the "many" side, what is left to do once it has ended.
     unmatched: Option<std::vec::IntoIter<Group>>,
     done: bool,
@@ -77,6 +79,7 @@ impl Join {
             groups: SeriesMap::default(),
             many_present: Presence::empty(steps),
             pending: Vec::new(),
+            pending_histograms: 0,
             unmatched: None,
             done: false,
             notes: StepNotes::default(),
@@ -118,16 +121,18 @@ impl Join {
             return self.check_one_side();
         }
         for one in &group.series {
-            self.in_flight.set((self.pending.len() + 1) * column_bytes(self.operation.steps))?;
+            self.in_flight.set((self.pending.len() + 1) * column_bytes(self.operation.steps) + self.pending_histograms)?;
             let (column, matched) = self.operation.pair(&series.column, &one.column, &mut self.notes);
             let labels = self.matching.labels(&series.labels, &one.labels);
             group.matches.add(&self.matching.spec, &labels, matched, &mut self.charge)?;
+            self.pending_histograms += column.histogram_bytes();
             self.pending.extend(self.operation.result(labels, column));
         }
         if fills {
             let (column, matched) = self.operation.fill_one(&series.column, &group.present(self.operation.steps), &mut self.notes);
             let labels = self.matching.labels(&series.labels, &self.matching.signature.clone().of(&series.labels));
             group.matches.add(&self.matching.spec, &labels, matched, &mut self.charge)?;
+            self.pending_histograms += column.histogram_bytes();
             self.pending.extend(self.operation.result(labels, column));
         }
         Ok(())
@@ -161,6 +166,7 @@ impl Join {
             let (column, steps) = self.operation.fill_many(&one.column, &matched, &mut self.notes);
             let labels = self.matching.labels(&self.matching.signature.clone().of(&one.labels), &one.labels);
             group.matches.add(&self.matching.spec, &labels, steps, &mut self.charge)?;
+            self.pending_histograms += column.histogram_bytes();
             self.pending.extend(self.operation.result(labels, column));
         }
         Ok(())
@@ -211,6 +217,7 @@ impl Stream for Join {
         while self.pending.len() < len && self.advance()? {}
         let rest = self.pending.split_off(len.min(self.pending.len()));
         let batch = std::mem::replace(&mut self.pending, rest);
+        self.pending_histograms = self.pending.iter().map(|series| series.column.histogram_bytes()).sum();
         Ok((!batch.is_empty()).then_some(batch))
     }
 

@@ -12,6 +12,7 @@ use super::series::{BoxStream, DuplicateGuard, Merged, Series};
 use super::{QueryState, Windows};
 use crate::error::QueryError;
 use crate::functions::extended;
+use crate::histogram;
 use crate::limits::Charge;
 use crate::plan::{Extension, Grid, MatrixPlan, QueryTime};
 use crate::value::{InstantSeries, Point, PointValue, QueryValue, RangeSeries};
@@ -48,7 +49,7 @@ fn instant(mut stream: BoxStream, t: i64, state: &Arc<QueryState>) -> Result<Vec
     let mut out = Vec::new();
     while let Some(batch) = stream.next_batch()? {
         state.check()?;
-        charge.grow(batch.iter().map(|s| size_of::<InstantSeries>() + s.labels.as_bytes().len()).sum())?;
+        charge.grow(batch.iter().map(|s| size_of::<InstantSeries>() + s.labels.as_bytes().len() + s.column.histogram_bytes()).sum())?;
         for mut series in batch {
             clean(&mut series, state);
             if state.delayed_name_removal {
@@ -97,7 +98,8 @@ fn finished(series: Series, grid: Grid, charge: &mut Charge) -> Result<Option<Ra
     if points.is_empty() {
         return Ok(None);
     }
-    charge.grow(size_of::<RangeSeries>() + series.labels.as_bytes().len() + points.len() * size_of::<Point>())?;
+    let histograms = series.column.histogram_bytes();
+    charge.grow(size_of::<RangeSeries>() + series.labels.as_bytes().len() + points.len() * size_of::<Point>() + histograms)?;
     Ok(Some(RangeSeries { labels: series.labels, points }))
 }
 
@@ -131,7 +133,8 @@ pub(super) fn matrix(builder: &Builder<'_>, plan: &MatrixPlan, state: &Arc<Query
         if points.is_empty() {
             continue;
         }
-        charge.grow(size_of::<RangeSeries>() + labels.as_bytes().len() + points.len() * size_of::<Point>())?;
+        let histograms: usize = points.iter().map(histogram_bytes).sum();
+        charge.grow(size_of::<RangeSeries>() + labels.as_bytes().len() + points.len() * size_of::<Point>() + histograms)?;
         let labels = if drop_name && state.delayed_name_removal { without_metadata(&labels) } else { labels };
         out.push(RangeSeries { labels, points });
     }
@@ -145,6 +148,13 @@ pub(super) fn matrix(builder: &Builder<'_>, plan: &MatrixPlan, state: &Arc<Query
 fn extended_points(samples: &Samples, windows: &Windows, extension: Extension) -> Result<Vec<Point>, QueryError> {
     let points = extended::points(windows, extension, samples)?;
     Ok(points.into_iter().map(|(t, v)| Point { t, value: PointValue::Float(v) }).collect())
+}
+
+fn histogram_bytes(point: &Point) -> usize {
+    match &point.value {
+        PointValue::Float(_) => 0,
+        PointValue::Histogram(h) => histogram::bytes(h),
+    }
 }
 
 fn window_points(samples: &Samples, windows: &Windows) -> Vec<Point> {

@@ -133,9 +133,10 @@ impl Stream for InstantSelector {
         let steps = self.plan.grid.count();
         let len = batch_len(steps);
         let mut batch = Vec::new();
+        let mut histograms = 0;
         while batch.len() < len {
             let Some((labels, samples)) = self.feed.next()? else { break };
-            self.in_flight.set((batch.len() + 1) * column_bytes(steps))?;
+            self.in_flight.set((batch.len() + 1) * column_bytes(steps) + histograms)?;
             let mut column = StepVector::absent(steps);
             if self.read == SampleRead::Value && self.plan.extended.is_some() {
                 smoothed::fill(&self.plan, &labels, samples, &self.state, &mut column);
@@ -143,6 +144,7 @@ impl Stream for InstantSelector {
                 look_back(&self.plan, samples, self.read, &mut column);
             }
             if !column.is_empty() {
+                histograms += column.histogram_bytes();
                 batch.push(Series { labels, drop_name: false, column });
             }
         }
