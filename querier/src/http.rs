@@ -19,6 +19,7 @@ use crate::queryable::to_query_error;
 use crate::service::Querier;
 
 mod expression;
+mod features;
 mod format;
 mod histogram;
 mod json;
@@ -41,6 +42,7 @@ pub fn router(querier: Querier) -> Router {
         .route("/query_exemplars", get(metadata::exemplars).post(metadata::exemplars))
         .route("/parse_query", get(expression::parse_query).post(expression::parse_query))
         .route("/format_query", get(expression::format_query).post(expression::format_query))
+        .route("/features", get(features::features))
         .route("/series", get(metadata::series).post(metadata::series))
         .route("/labels", get(metadata::labels).post(metadata::labels))
         .route("/label/{name}/values", get(metadata::label_values))

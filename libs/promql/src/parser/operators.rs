@@ -69,6 +69,28 @@ impl AggregateOp {
 pub(super) const POWER_PRECEDENCE: u8 = 6;
 
 impl BinaryOp {
+    /// All, in the order of their declaration.
+    pub const ALL: [Self; 18] = [
+        Self::Add,
+        Self::Sub,
+        Self::Mul,
+        Self::Div,
+        Self::Mod,
+        Self::Pow,
+        Self::Atan2,
+        Self::Eql,
+        Self::Neq,
+        Self::Lss,
+        Self::Lte,
+        Self::Gtr,
+        Self::Gte,
+        Self::TrimUpper,
+        Self::TrimLower,
+        Self::And,
+        Self::Or,
+        Self::Unless,
+    ];
+
     /// As written in PromQL.
     #[must_use]
     pub fn symbol(self) -> &'static str {
