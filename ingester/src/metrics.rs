@@ -55,6 +55,7 @@ pub(crate) struct Metrics {
     histograms: Counter,
     exemplars: Counter,
     duplicates: Counter,
+    out_of_order: Counter,
     created: Counter,
     rejected: Family<ByReason, Counter>,
     failed: Family<ByCause, Counter>,
@@ -77,6 +78,7 @@ impl Metrics {
             histograms: of_kind("histogram"),
             exemplars: of_kind("exemplar"),
             duplicates: Counter::default(),
+            out_of_order: Counter::default(),
             created: Counter::default(),
             rejected: Family::default(),
             failed: Family::default(),
@@ -94,6 +96,11 @@ impl Metrics {
         }
         registry.register("appended_samples", "Samples and exemplars taken, by kind", appended);
         registry.register("duplicate_samples", "Samples that were there already, with the same value", metrics.duplicates.clone());
+        registry.register(
+            "out_of_order_samples",
+            "Samples taken that were older than the newest of their series",
+            metrics.out_of_order.clone(),
+        );
         registry.register("created_series", "Series made in memory by pushes", metrics.created.clone());
         registry.register("rejected_samples", "Samples and exemplars refused, by reason and kind", metrics.rejected.clone());
         registry.register("failed_pushes", "Pushes that failed as a whole, by cause", metrics.failed.clone());
@@ -111,6 +118,7 @@ impl Metrics {
         self.histograms.inc_by(outcome.histograms);
         self.exemplars.inc_by(outcome.exemplars);
         self.duplicates.inc_by(outcome.duplicates);
+        self.out_of_order.inc_by(outcome.out_of_order);
         self.created.inc_by(outcome.created);
         for rejected in &outcome.rejected {
             let reason = rejected.reason.as_str();

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::inflight::{InflightGuard, weigh};
 use crate::lifecycle::PushGuard;
 use crate::service::{Ingester, Shared};
-use crate::tenants::{Tenant, max_series};
+use crate::tenants::{Tenant, head_limits};
 
 mod outcomes;
 
@@ -54,7 +54,7 @@ impl Ingester {
             return Err(Error::DeadlineExceeded);
         }
         let tenant = shared.tenants.get_or_create(&ctx.tenant)?;
-        tenant.head.set_max_series(max_series(shared.limits.of(&ctx.tenant).max_series));
+        tenant.head.set_limits(&head_limits(&shared.limits.of(&ctx.tenant)));
         let admitted = Arc::new(Admitted { slice, ctx: ctx.clone(), tenant, _push: push, _bytes: bytes });
         let result = match tokio::time::timeout(time_left, self.append_and_log(&admitted)).await {
             Ok(result) => result,

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use hashbrown::HashMap;
-use limits::LimitsProvider;
+use limits::{Limits, LimitsProvider};
 use model::TenantId;
 use parking_lot::RwLock;
-use tsdb::{Head, HeadConfig};
+use tsdb::{Head, HeadConfig, HeadLimits};
 
 use crate::error::Error;
 
@@ -17,8 +17,8 @@ pub(crate) struct Tenant {
     /// Its recent series.
     pub(crate) head: Arc<Head>,
     /// Whose push may go into the head and join the log's queue. Pushes of one tenant take turns, so that samples of a series are in the log
-    /// in the order in which the head took them: a replay that meets the later one first would refuse the earlier one. A turn is some
-    /// hundred microseconds, and waiting for it holds no thread.
+    /// in the order in which the head took them: a replay that meets the later one first would have to take the earlier one as late, which costs it a
+    /// multiple. A turn is some hundred microseconds, and waiting for it holds no thread.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -66,16 +66,8 @@ impl Tenants {
     }
 
     fn make(&self, tenant: &TenantId) -> Tenant {
-        let limits = self.limits.of(tenant);
-        let head = Head::new(HeadConfig {
-            max_series: max_series(limits.max_series),
-            creation_grace_ms: limits.creation_grace_period_ms,
-            max_exemplars: limits.max_exemplars,
-            max_metadata: limits.max_metadata,
-            ..HeadConfig::default()
-        });
-        // An empty head has nothing to drop; this tells it which samples are too old.
-        head.truncate(self.floor_ms.load(Relaxed));
+        let head = Head::new(HeadConfig { limits: head_limits(&self.limits.of(tenant)), ..HeadConfig::default() });
+        head.set_oldest_accepted(self.floor_ms.load(Relaxed));
         Tenant { head: Arc::new(head), turn: Arc::default() }
     }
 
@@ -103,9 +95,15 @@ impl Tenants {
     }
 }
 
-/// The limit as the head takes it: zero is none.
-pub(crate) fn max_series(limit: usize) -> usize {
-    if limit == 0 { usize::MAX } else { limit }
+/// A tenant's limits as its head takes them.
+pub(crate) fn head_limits(limits: &Limits) -> HeadLimits {
+    HeadLimits {
+        max_series: if limits.max_series == 0 { usize::MAX } else { limits.max_series },
+        creation_grace_ms: limits.creation_grace_period_ms,
+        out_of_order_time_window_ms: limits.out_of_order_time_window_ms,
+        max_exemplars: limits.max_exemplars,
+        max_metadata: limits.max_metadata,
+    }
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ fn add(sum: &mut HeadStats, one: &HeadStats) {
     to.series_labels += from.series_labels;
     to.open_chunks += from.open_chunks;
     to.closed_chunks += from.closed_chunks;
+    to.late += from.late;
     to.label_text += from.label_text;
     to.label_pairs += from.label_pairs;
     to.postings += from.postings;
@@ -97,6 +98,7 @@ fn encode_heads(out: &mut Out<'_>, shared: &Shared) -> fmt::Result {
         ("series_labels", m.series_labels),
         ("open_chunks", m.open_chunks),
         ("closed_chunks", m.closed_chunks),
+        ("late", m.late),
         ("label_text", m.label_text),
         ("label_pairs", m.label_pairs),
         ("postings", m.postings),

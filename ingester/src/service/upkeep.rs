@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
+use crate::tenants::head_limits;
 
 /// How often old samples are forgotten. Chunks span up to two hours, so more often would find nothing more.
 const TRUNCATE_EVERY: Duration = Duration::from_secs(300);
@@ -41,7 +42,10 @@ impl Shared {
         let before_ms = now_ms.saturating_sub(self.retention_ms);
         self.tenants.raise_floor(before_ms);
         let (mut series, mut chunks) = (0, 0);
-        for (_, tenant) in self.tenants.all() {
+        for (id, tenant) in self.tenants.all() {
+            // A tenant that does not push may still have more than it may keep now.
+            tenant.head.set_limits(&head_limits(&self.limits.of(&id)));
+            tenant.head.set_oldest_accepted(before_ms);
             let dropped = tenant.head.truncate(before_ms);
             series += dropped.series;
             chunks += dropped.chunks;

@@ -129,11 +129,11 @@ async fn both_doors_show_the_same() {
 async fn refusals_carry_the_index_of_the_callers_batch() {
     let remote = serve(Rig::start().await).await;
     let ctx = remote.ctx("a");
-    remote.client.push(&ctx, slice(many("up", 10, 60))).await.unwrap();
-    let late = PushSlice { batch: Arc::new(many("up", 10, 0)), series: Some(Arc::from([3, 8])), metadata: false };
+    remote.client.push(&ctx, slice(many("up", 10, 0))).await.unwrap();
+    let late = PushSlice { batch: Arc::new(many("up", 10, -601)), series: Some(Arc::from([3, 8])), metadata: false };
     let report = remote.client.push(&ctx, late).await.unwrap();
     let refused: Vec<_> = report.rejected.iter().map(|r| (r.series, r.reason, r.samples)).collect();
-    assert_eq!(refused, [(3, RejectReason::OutOfOrder, 1), (8, RejectReason::OutOfOrder, 1)]);
+    assert_eq!(refused, [(3, RejectReason::TooOld, 1), (8, RejectReason::TooOld, 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@ use limits::Limits;
 use model::RejectReason;
 use rpc::{IngesterClient, LabelValuesRequest, RpcErrorKind};
 
-use super::rig::{Options, Rig, everything, many, one, select_all};
+use super::rig::{NOW, Options, Rig, everything, labels, many, offsets, one, select_all};
 use crate::Config;
 
 async fn limited(limits: Limits) -> Rig {
@@ -28,6 +28,26 @@ async fn samples_out_of_the_accepted_time_are_refused() {
     assert_eq!(reasons(rig.push("a", one("old", [-day + 1])).await.unwrap()), []);
     assert_eq!(reasons(rig.push("a", one("new", [601])).await.unwrap()), [RejectReason::TooFarInFuture]);
     assert_eq!(reasons(rig.push("a", one("new", [599])).await.unwrap()), []);
+}
+
+#[tokio::test]
+async fn late_samples_are_taken_within_the_window_and_come_back_whatever_it_is_then() {
+    let rig = Rig::start().await;
+    let reasons = |report: model::PushReport| report.rejected.iter().map(|r| r.reason).collect::<Vec<_>>();
+    rig.push("a", one("up", [0])).await.unwrap();
+    assert_eq!(reasons(rig.push("a", one("up", (-600..0).rev())).await.unwrap()), []);
+    assert_eq!(reasons(rig.push("a", one("up", [-601])).await.unwrap()), [RejectReason::TooOld]);
+    // A sender that was cut off for a day: in order within its series.
+    assert_eq!(reasons(rig.push("a", one("cut_off", (-86_000..0).step_by(15))).await.unwrap()), []);
+    let limits = Limits { out_of_order_time_window_ms: 0, ..Limits::default() };
+    let killed = Rig::with(Options { fs: rig.fs.after_kill(), limits, ..Options::default() }).await;
+    assert_eq!(offsets(&killed.all("a").await, "up"), (-600..=0).collect::<Vec<_>>());
+    assert_eq!(reasons(killed.push("a", one("up", [-5, -601])).await.unwrap()), [RejectReason::OutOfOrder], "-5 is there already");
+    let mut other = model::BatchBuilder::new(bytes::Bytes::new());
+    other.sample(model::Sample { t: NOW - 5_000, v: 7.0 });
+    let series = labels("up", 0);
+    other.end_series_with(series.hash(), series.as_block());
+    assert_eq!(reasons(killed.push("a", other.finish()).await.unwrap()), [RejectReason::DuplicateTimestamp]);
 }
 
 #[tokio::test]

@@ -39,11 +39,12 @@ async fn only_the_selected_series_of_a_batch_are_taken() {
 async fn refusals_are_in_the_report_and_the_rest_is_taken() {
     let rig = Rig::start().await;
     rig.push("a", one("up", [30])).await.unwrap();
-    let report = rig.push("a", one("up", [15, 45])).await.unwrap();
+    let report = rig.push("a", one("up", [-571, 15, 45])).await.unwrap();
     assert_eq!(report.rejected.len(), 1);
     let refused = &report.rejected[0];
-    assert_eq!((refused.series, refused.reason, refused.samples), (0, RejectReason::OutOfOrder, 1));
-    assert_eq!(offsets(&rig.all("a").await, "up"), [30, 45]);
+    assert_eq!((refused.series, refused.reason, refused.samples), (0, RejectReason::TooOld, 1));
+    assert!(refused.detail.contains("600000 ms (out_of_order_time_window_ms)"), "{refused:?}");
+    assert_eq!(offsets(&rig.all("a").await, "up"), [15, 30, 45]);
     let again = rig.push("a", one("up", [45])).await.unwrap();
     assert!(again.rejected.is_empty(), "the same sample again is taken: {again:?}");
 }

@@ -53,20 +53,21 @@ async fn what_is_older_than_the_retention_goes_from_memory_and_disk() {
 async fn metrics_are_named_and_carry_no_tenant() {
     let rig = Rig::start().await;
     rig.push("very-secret-tenant", one("up", [0, 15])).await.unwrap();
-    rig.push("very-secret-tenant", one("up", [0])).await.unwrap();
+    rig.push("very-secret-tenant", one("up", [-601, 7])).await.unwrap();
     rig.ingester.shared.sizes.refresh(&rig.ingester.shared.tenants);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &rig.registry).unwrap();
     for line in [
-        "plimsoll_ingester_appended_samples_total{kind=\"float\"} 2\n",
-        "plimsoll_ingester_rejected_samples_total{reason=\"out_of_order\",kind=\"float\"} 1\n",
-        "plimsoll_ingester_rejected_samples_total{reason=\"too_old\",kind=\"float\"} 0\n",
+        "plimsoll_ingester_appended_samples_total{kind=\"float\"} 3\n",
+        "plimsoll_ingester_out_of_order_samples_total 1\n",
+        "plimsoll_ingester_rejected_samples_total{reason=\"too_old\",kind=\"float\"} 1\n",
+        "plimsoll_ingester_rejected_samples_total{reason=\"duplicate_timestamp\",kind=\"float\"} 0\n",
         "plimsoll_ingester_created_series_total 1\n",
         "plimsoll_ingester_memory_series 1\n",
         "plimsoll_ingester_memory_chunks 1\n",
         "plimsoll_ingester_tenants 1\n",
         "plimsoll_ingester_inflight_push_bytes 0\n",
-        "plimsoll_ingester_wal_records_total 1\n",
+        "plimsoll_ingester_wal_records_total 2\n",
         "plimsoll_ingester_wal_segments 1\n",
         "plimsoll_ingester_push_duration_seconds_count 2\n",
         "plimsoll_ingester_active 1\n",

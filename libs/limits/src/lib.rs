@@ -24,6 +24,9 @@ pub struct Limits {
     pub max_exemplar_label_length: usize,
     /// How far ahead of the ingester's clock a sample may be, in milliseconds. 10 minutes.
     pub creation_grace_period_ms: i64,
+    /// How much older than the newest sample of its series a sample may be that is not there yet, in milliseconds. 10 minutes; 0 refuses what is out of
+    /// order. What is newer than its series' newest sample is taken however late it comes, within the ingester's retention.
+    pub out_of_order_time_window_ms: i64,
     /// Series of the tenant in one ingester. 5,000,000; 0 is no limit.
     pub max_series: usize,
     /// Exemplars kept per tenant and ingester; the oldest goes first. 10,000; 0 keeps none.
@@ -90,6 +93,7 @@ impl Default for Limits {
             max_metadata_length: 1_024,
             max_exemplar_label_length: 128,
             creation_grace_period_ms: 10 * 60 * 1_000,
+            out_of_order_time_window_ms: 10 * 60 * 1_000,
             max_series: 5_000_000,
             max_exemplars: 10_000,
             max_metadata: 20_000,

@@ -26,13 +26,13 @@ pub enum RejectReason {
     LabelValueTooLong,
     /// A histogram whose parts contradict each other.
     InvalidHistogram,
-    /// Older than the series' newest sample and outside the out-of-order window.
+    /// Older than the series' newest sample, where `out_of_order_time_window_ms` is 0. For an exemplar, older than the window.
     OutOfOrder,
     /// The same timestamp with another value.
     DuplicateTimestamp,
-    /// Older than anything the ingester may still take.
+    /// Older than anything the ingester keeps, or than the series' newest sample by more than `out_of_order_time_window_ms`.
     TooOld,
-    /// Further ahead of the ingester's clock than `creation_grace_period`.
+    /// Further ahead of the ingester's clock than `creation_grace_period_ms`.
     TooFarInFuture,
     /// The tenant is at `max_series`.
     SeriesLimit,

@@ -21,7 +21,7 @@ mod xor;
 pub use error::ChunkError;
 pub use histogram::{
     AppendOutcome, CutReason, FloatHistogramAppender, HistogramAppender, MAX_HISTOGRAM_BUCKETS, MAX_HISTOGRAM_DECODED_BYTES,
-    decode_histograms, visit_histograms,
+    decode_histograms, find_histogram, visit_histogram_times, visit_histograms,
 };
 pub use xor::{XorAppender, XorIterator, decode_xor_into};
 

@@ -26,10 +26,12 @@ mod exemplars;
 mod hash_table;
 mod index;
 mod label_order;
+mod limits;
 mod log;
 mod metadata;
 mod offload;
 mod outcome;
+mod overlap;
 mod postings;
 mod project;
 mod read;
@@ -43,6 +45,7 @@ mod truncate;
 
 pub use error::HeadError;
 pub(crate) use index::wire_pairs;
+pub use limits::HeadLimits;
 pub use offload::Offloaded;
 pub use outcome::{AppendOutcome, Selection};
 pub use replay::ReplayStats;
@@ -56,15 +59,8 @@ const MAX_CHUNK_RANGE_MS: i64 = u32::MAX as i64;
 /// Settings of a head.
 #[derive(Debug, Clone)]
 pub struct HeadConfig {
-    /// Most series at a time; a push that would create more is refused for those series. `usize::MAX`: no limit.
-    /// Also [`Head::set_max_series`].
-    pub max_series: usize,
-    /// How far ahead of `now` a sample may be, in milliseconds. 0 refuses everything that is ahead of the clock.
-    pub creation_grace_ms: i64,
-    /// Most exemplars kept, the newest; 0 keeps none.
-    pub max_exemplars: usize,
-    /// Most metric families whose metadata is kept; further families are refused.
-    pub max_metadata: usize,
+    /// Limits at first; see [`Head::set_limits`].
+    pub limits: HeadLimits,
     /// Chunks end at multiples of this many milliseconds, so that a block's range never cuts a chunk. 1 to 2³² - 1; values outside
     /// are taken as the nearest.
     pub chunk_range_ms: i64,
@@ -74,14 +70,7 @@ pub struct HeadConfig {
 
 impl Default for HeadConfig {
     fn default() -> Self {
-        Self {
-            max_series: usize::MAX,
-            creation_grace_ms: 10 * 60 * 1000,
-            max_exemplars: 10_000,
-            max_metadata: 20_000,
-            chunk_range_ms: 2 * 60 * 60 * 1000,
-            stripes: 8,
-        }
+        Self { limits: HeadLimits::default(), chunk_range_ms: 2 * 60 * 60 * 1000, stripes: 8 }
     }
 }
 
@@ -115,10 +104,10 @@ pub struct SeriesExemplars {
 #[derive(Debug)]
 pub struct Head {
     config: HeadConfig,
-    max_series: AtomicUsize,
+    limits: limits::LiveLimits,
     series: AtomicUsize,
-    /// Samples below this are too old; set by [`Head::truncate`], never goes back.
-    min_valid: AtomicI64,
+    /// Samples before it are too old; never goes back.
+    oldest: AtomicI64,
     /// The next series reference for the log (`head/log.rs`).
     next_ref: AtomicU32,
     totals: stats::Totals,
@@ -135,22 +124,30 @@ impl Head {
         config.chunk_range_ms = config.chunk_range_ms.clamp(1, MAX_CHUNK_RANGE_MS);
         let stripes = config.stripes.clamp(1, stripe::MAX_STRIPES).next_power_of_two();
         Self {
-            max_series: AtomicUsize::new(config.max_series),
+            limits: limits::LiveLimits::new(&config.limits),
             series: AtomicUsize::new(0),
-            min_valid: AtomicI64::new(i64::MIN),
+            oldest: AtomicI64::new(i64::MIN),
             next_ref: AtomicU32::new(0),
             totals: stats::Totals::default(),
             stripes: (0..stripes).map(|_| RwLock::default()).collect(),
             index: RwLock::default(),
-            exemplars: Mutex::new(exemplars::ExemplarRing::new(config.max_exemplars)),
-            metadata: Mutex::new(metadata::MetadataMap::new(config.max_metadata)),
+            exemplars: Mutex::default(),
+            metadata: Mutex::default(),
             config,
         }
     }
 
-    /// Changes the series limit. Series above a lowered limit stay.
-    pub fn set_max_series(&self, max: usize) {
-        self.max_series.store(max, Relaxed);
+    /// Changes the limits, for the next push on. Cheap when nothing has changed, so that it can be called with every push.
+    pub fn set_limits(&self, limits: &HeadLimits) {
+        if self.limits.set(limits) {
+            self.exemplars.lock().shrink_to(limits.max_exemplars);
+        }
+    }
+
+    /// From now on samples before `t` are refused as too old, and a replay skips them. The bound never goes back. It is apart from
+    /// [`Head::truncate`]: a sample that is newer than all others of its series is accepted from here on, however late it comes.
+    pub fn set_oldest_accepted(&self, t: i64) {
+        self.oldest.fetch_max(t, Relaxed);
     }
 
     /// The number of series now.
@@ -163,7 +160,9 @@ impl Head {
     ///
     /// What was not taken is in `out.rejected`, at most one entry per series and reason. What was taken is at once visible to
     /// queries, and is in `out.record()` for the log; `generation` is the log's at the time of the call ([`crate::Wal::generation`]).
-    /// After the log has it, call [`Head::confirm`]. If the log refuses it, do not acknowledge the push: its samples may or may
+    /// Samples of a series in any order: those that are newer than all before are always taken, others within the out-of-order window. A sample that
+    /// the head has already, wherever in its series, counts as taken; one that differs from what is there at its time is refused.
+    /// After the log has the record, call [`Head::confirm`]. If the log refuses it, do not acknowledge the push: its samples may or may
     /// not be there after a restart, as with any request whose answer was lost. When the client repeats the push, samples
     /// that the head already has count as taken and are in the record again.
     ///
@@ -257,8 +256,8 @@ impl Head {
         offload::offload(self, files)
     }
 
-    /// Drops chunks that end before `before_ms`, and series that have none left, with their labels. From now on samples
-    /// before `before_ms` are refused as too old. Locks are taken for about a hundred series at a time.
+    /// Drops chunks that end before `before_ms`, late samples before it that are in no chunk yet, and series that have nothing left, with their labels.
+    /// Locks are taken for about a hundred series at a time.
     pub fn truncate(&self, before_ms: i64) -> Truncated {
         truncate::truncate(self, before_ms)
     }

@@ -33,5 +33,5 @@ pub mod head;
 pub mod head_chunks;
 pub mod wal;
 
-pub use head::{AppendOutcome, Head, HeadConfig, Selection};
+pub use head::{AppendOutcome, Head, HeadConfig, HeadLimits, Selection};
 pub use wal::{Generation, Wal, WalConfig, WalError, WalRecord};

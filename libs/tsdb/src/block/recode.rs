@@ -45,7 +45,7 @@ pub fn decode(chunk: &Chunk) -> Result<Vec<Point>, BlockError> {
     decode_data(chunk.encoding, &chunk.data).map_err(|source| BlockError::Chunk { reference: 0, source })
 }
 
-pub(super) fn decode_data(encoding: ChunkEncoding, data: &[u8]) -> Result<Vec<Point>, ChunkError> {
+pub(crate) fn decode_data(encoding: ChunkEncoding, data: &[u8]) -> Result<Vec<Point>, ChunkError> {
     let mut out = Vec::new();
     if encoding == ChunkEncoding::Xor {
         let mut it = XorIterator::new(data)?;
@@ -120,8 +120,9 @@ impl Open {
         };
         match appender.append(t, h) {
             AppendOutcome::Appended | AppendOutcome::Recoded => Ok(Self::Ints(first, appender)),
-            AppendOutcome::Refused(e) => Err(e),
-            AppendOutcome::NeedsNewChunk(_) => {
+            AppendOutcome::Refused(e) if appender.count() == 0 => Err(e),
+            // What an open chunk refuses may still be fine alone.
+            AppendOutcome::Refused(_) | AppendOutcome::NeedsNewChunk(_) => {
                 let mut next = appender.successor(h);
                 Self::Ints(first, appender).close(out);
                 refused(next.append(t, h))?;
@@ -145,8 +146,9 @@ impl Open {
         };
         match appender.append(t, h) {
             AppendOutcome::Appended | AppendOutcome::Recoded => Ok(Self::HistogramFloats(first, appender)),
-            AppendOutcome::Refused(e) => Err(e),
-            AppendOutcome::NeedsNewChunk(_) => {
+            AppendOutcome::Refused(e) if appender.count() == 0 => Err(e),
+            // What an open chunk refuses may still be fine alone.
+            AppendOutcome::Refused(_) | AppendOutcome::NeedsNewChunk(_) => {
                 let mut next = appender.successor(h);
                 Self::HistogramFloats(first, appender).close(out);
                 refused(next.append(t, h))?;

@@ -15,7 +15,7 @@ use super::ChunkError;
 use appender::Appender;
 use kind::{Float, Int};
 
-pub use decode::{decode_histograms, visit_histograms};
+pub use decode::{decode_histograms, find_histogram, visit_histogram_times, visit_histograms};
 
 /// The most spans, buckets (of one sign) or custom bounds of a chunk. Prometheus's own guard for one scraped histogram is
 /// 160 buckets by default; a chunk's layout is the union of its samples' layouts.

@@ -3,13 +3,17 @@
 use std::hint::black_box;
 use std::sync::atomic::Ordering::Relaxed;
 
-use model::{BatchSeries, HistogramSample, RejectReason, Sample, SeriesHash, WriteBatch};
+use model::{BatchSeries, RejectReason, Sample, SeriesHash, WriteBatch};
 
 use super::outcome::{AppendOutcome, Place, PlaceState, Refused, Selection};
-use super::series::{Cold, Hot, Verdict};
+use super::series::{Cold, Hot, Value, Verdict};
 use super::stripe::{Stripe, key, stripe_of};
 use super::{Head, create, exemplars, log, metadata};
 use crate::wal::Generation;
+
+mod by_time;
+
+pub(super) use by_time::accepted;
 
 /// Series that are touched ahead: few enough for their lines to be still there when they are used (64 series × 4 lines are half
 /// of a first-level cache), enough for the misses to overlap.
@@ -32,6 +36,8 @@ pub(super) struct Bounds {
     pub(super) min: i64,
     pub(super) max: i64,
     now: i64,
+    /// How much older than the newest sample of its series a new one may be; 0: not at all.
+    pub(super) window: i64,
 }
 
 impl Bounds {
@@ -51,8 +57,9 @@ pub(super) fn append(
     out: &mut AppendOutcome,
 ) {
     out.clear(generation);
-    let max = now_ms.saturating_add(head.config.creation_grace_ms);
-    let bounds = Bounds { min: head.min_valid.load(Relaxed), max, now: now_ms };
+    let max = now_ms.saturating_add(head.limits.creation_grace_ms.load(Relaxed));
+    let window = head.limits.out_of_order_time_window_ms.load(Relaxed);
+    let bounds = Bounds { min: head.oldest.load(Relaxed), max, now: now_ms, window };
     let push = Push { head, batch, selection, bounds, confirmed: log::epoch(generation) | 1 };
     out.scratch.places.resize(selection.len(batch), Place::default());
     push.group_by_stripe(out);
@@ -160,15 +167,18 @@ impl Push<'_> {
         place.reference = hot.log.reference;
         place.state = if hot.log.epoch == self.confirmed { PlaceState::Logged } else { PlaceState::Unlogged };
         let samples = self.batch.samples_of(series);
-        if series.histograms.is_empty() {
-            for (i, sample) in samples.iter().enumerate() {
-                self.append_float(hot, || cold.get_mut(slot), position, series.samples.start + i as u32, *sample, out);
+        if !series.histograms.is_empty() || !samples.is_sorted_by_key(|s| s.t) {
+            return self.append_by_time(hot, cold.get_mut(slot), position, series, 0, out);
+        }
+        for (i, sample) in samples.iter().enumerate() {
+            let went_on = self.append_float(hot, || cold.get_mut(slot), position, series.samples.start + i as u32, *sample, out);
+            if !went_on {
+                return self.append_by_time(hot, cold.get_mut(slot), position, series, i, out);
             }
-        } else {
-            self.append_mixed(hot, cold.get_mut(slot), position, series, out);
         }
     }
 
+    /// Appends a float that is newer than all before. False if it is late: then nothing was done with it.
     #[inline]
     fn append_float<'c>(
         &self,
@@ -178,9 +188,10 @@ impl Push<'_> {
         index: u32,
         sample: Sample,
         out: &mut AppendOutcome,
-    ) {
+    ) -> bool {
         if !self.bounds.contain(sample.t) {
-            return self.refuse_time(position, Some(index), sample.t, Refused::Sample, out);
+            self.refuse_time(position, Some(index), sample.t, Refused::Sample, out);
+            return true;
         }
         let mut closed = None;
         match hot.append_float(sample, self.head.config.chunk_range_ms, &mut closed) {
@@ -195,58 +206,10 @@ impl Push<'_> {
                 out.duplicates += 1;
                 out.note_time(sample.t);
             }
-            verdict => self.refuse_verdict(verdict, position, index, sample.t, Refused::Sample, Some(sample.v), out),
+            Verdict::Conflict(there) => self.refuse_conflict(position, index, Value::Float(sample), there, out),
+            Verdict::Late => return false,
         }
-    }
-
-    /// Floats and histograms of one series, merged by time.
-    #[cold]
-    fn append_mixed(&self, hot: &mut Hot, cold: Option<&mut Cold>, position: u32, series: &BatchSeries, out: &mut AppendOutcome) {
-        let Some(cold) = cold else { return };
-        let mut floats = self.batch.samples_of(series).iter().zip(series.samples.start..).peekable();
-        for (histogram, index) in self.batch.histograms_of(series).iter().zip(series.histograms.start..) {
-            while let Some((sample, index)) = floats.next_if(|(s, _)| s.t < histogram.t) {
-                self.append_float(hot, || Some(&mut *cold), position, index, *sample, out);
-            }
-            self.append_histogram(hot, cold, position, index, histogram, out);
-        }
-        for (sample, index) in floats {
-            self.append_float(hot, || Some(&mut *cold), position, index, *sample, out);
-        }
-    }
-
-    fn append_histogram(
-        &self,
-        hot: &mut Hot,
-        cold: &mut Cold,
-        position: u32,
-        index: u32,
-        sample: &HistogramSample,
-        out: &mut AppendOutcome,
-    ) {
-        if !self.bounds.contain(sample.t) {
-            return self.refuse_time(position, Some(index), sample.t, Refused::Histogram, out);
-        }
-        let mut closed = None;
-        match hot.append_histogram(sample, self.head.config.chunk_range_ms, &mut closed) {
-            Ok(Verdict::Taken) => {
-                out.histograms += 1;
-                out.note_time(sample.t);
-            }
-            Ok(Verdict::Duplicate) => {
-                out.duplicates += 1;
-                out.note_time(sample.t);
-            }
-            Ok(verdict) => self.refuse_verdict(verdict, position, index, sample.t, Refused::Histogram, None, out),
-            Err(e) => {
-                self.note_refused(position, index, Refused::Histogram, out);
-                let series = self.selection.series(position);
-                out.reject(series, RejectReason::InvalidHistogram, Refused::Histogram, 1, || e.to_string());
-            }
-        }
-        if let Some(chunk) = closed {
-            cold.push(chunk);
-        }
+        true
     }
 
     /// Refuses a sample for its time. `index` is left out for exemplars and for series that are not made.
@@ -257,36 +220,17 @@ impl Push<'_> {
         }
         let series = self.selection.series(position);
         if t < self.bounds.min {
-            let detail = || format!("timestamp {t} is older than {}, the oldest that is accepted", self.bounds.min);
+            let detail = || format!("timestamp {t} is older than {}, the oldest that is kept (head_retention_seconds)", self.bounds.min);
             out.reject(series, RejectReason::TooOld, kind, 1, detail);
         } else {
             let grace = self.bounds.max.saturating_sub(self.bounds.now);
             let detail =
-                || format!("timestamp {t} is more than {grace} ms (creation_grace_period) ahead of the clock, {}", self.bounds.now);
+                || format!("timestamp {t} is more than {grace} ms (creation_grace_period_ms) ahead of the clock, {}", self.bounds.now);
             out.reject(series, RejectReason::TooFarInFuture, kind, 1, detail);
         }
     }
 
-    #[cold]
-    #[expect(clippy::too_many_arguments, reason = "the parts of one sentence for the sender")]
-    fn refuse_verdict(&self, verdict: Verdict, position: u32, index: u32, t: i64, kind: Refused, v: Option<f64>, out: &mut AppendOutcome) {
-        self.note_refused(position, index, kind, out);
-        let series = self.selection.series(position);
-        let show = |v: Option<f64>| v.map_or_else(|| "a histogram".to_owned(), |v| v.to_string());
-        match verdict {
-            Verdict::OutOfOrder(newest) => {
-                let detail = || format!("timestamp {t} is older than the newest sample of the series, {newest}");
-                out.reject(series, RejectReason::OutOfOrder, kind, 1, detail);
-            }
-            Verdict::Conflict(there) => {
-                let detail = || format!("value {} at timestamp {t} differs from the one that is there, {}", show(v), show(there));
-                out.reject(series, RejectReason::DuplicateTimestamp, kind, 1, detail);
-            }
-            Verdict::Taken | Verdict::Duplicate => {}
-        }
-    }
-
-    fn note_refused(&self, position: u32, index: u32, kind: Refused, out: &mut AppendOutcome) {
+    pub(super) fn note_refused(&self, position: u32, index: u32, kind: Refused, out: &mut AppendOutcome) {
         if let Some(place) = out.scratch.places.get_mut(position as usize) {
             place.partial = true;
         }

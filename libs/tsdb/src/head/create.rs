@@ -112,7 +112,7 @@ fn create_one<'b>(push: &Push<'b>, creator: &mut Creator<'_, 'b>, position: u32,
     let slot = match creator.find(series.hash) {
         Some(slot) => slot,
         None => {
-            let limit = push.head.max_series.load(Relaxed);
+            let limit = push.head.limits.max_series.load(Relaxed);
             let made = if push.head.series.load(Relaxed) < limit {
                 creator.create(series.hash, push.batch.labels(series))
             } else {
@@ -145,7 +145,10 @@ fn refuse_series(push: &Push<'_>, position: u32, series: &BatchSeries, reason: R
     let index = push.selection.series(position);
     let detail = || match reason {
         RejectReason::SeriesLimit => {
-            format!("the tenant has {} series in memory (max_series)", push.head.max_series.load(Relaxed).min(push.head.series_count()))
+            format!(
+                "the tenant has {} series in memory (max_series)",
+                push.head.limits.max_series.load(Relaxed).min(push.head.series_count())
+            )
         }
         _ => "labels are not canonical or are not those of the series' hash".to_owned(),
     };

@@ -1,6 +1,8 @@
-//! The newest exemplars of a tenant, in a ring.
+//! The exemplars of a tenant that came last, in a ring.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering::Relaxed;
 
 use hashbrown::HashMap;
 use model::{Exemplar, Labels, Matcher, RejectReason, SeriesHash};
@@ -15,11 +17,12 @@ use crate::wal::record::{ExemplarOwner, ExemplarWriter};
 const FIRST_CAPACITY: usize = 16;
 
 /// A ring of exemplars; nothing is allocated before the first.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ExemplarRing {
-    max: usize,
     /// In the order of arrival.
     ring: VecDeque<(SeriesHash, Exemplar)>,
+    /// The number of the first in the ring; they are numbered as they arrive.
+    first: u64,
     series: HashMap<SeriesHash, Owner>,
 }
 
@@ -27,78 +30,99 @@ pub(super) struct ExemplarRing {
 #[derive(Debug)]
 struct Owner {
     labels: Labels,
-    count: usize,
-    /// The exemplar that came last.
-    newest: i64,
+    /// Their numbers, in the order of [`order`].
+    numbers: VecDeque<u64>,
 }
 
 /// What became of an exemplar.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Offered {
     Taken,
-    /// Equal to the series' newest.
+    /// The series has it already.
     Duplicate,
-    /// Older than the series' newest, which is at this time, or of the same time and different.
+    /// Older than the series' newest, which is at this time, by more than the window.
     OutOfOrder(i64),
 }
 
-impl ExemplarRing {
-    pub(super) fn new(max: usize) -> Self {
-        Self { max, ring: VecDeque::new(), series: HashMap::new() }
-    }
+/// As Prometheus orders the exemplars of a series, of which several may have one time: one for each bucket of a histogram.
+fn order(a: &Exemplar, b: &Exemplar) -> Ordering {
+    a.t.cmp(&b.t).then_with(|| a.value.total_cmp(&b.value)).then_with(|| a.labels.cmp(&b.labels))
+}
 
-    /// Adds an exemplar; the oldest one goes if there is no room. `labels` is asked for if the series has none in the ring.
-    pub(super) fn offer(&mut self, hash: SeriesHash, labels: impl FnOnce() -> Labels, exemplar: &Exemplar) -> Offered {
-        if self.max == 0 {
+impl ExemplarRing {
+    /// Adds an exemplar to a ring of at most `max`; the one that came first goes if there is no room. An exemplar may be older than the newest of
+    /// its series by `window` milliseconds. `labels` is asked for if the series has none in the ring.
+    pub(super) fn offer(
+        &mut self,
+        hash: SeriesHash,
+        labels: impl FnOnce() -> Labels,
+        exemplar: &Exemplar,
+        window: i64,
+        max: usize,
+    ) -> Offered {
+        if max == 0 {
             return Offered::Duplicate;
         }
-        if let Some(owner) = self.series.get(&hash)
-            && exemplar.t <= owner.newest
+        let owner = self.series.get(&hash);
+        // Most are newer than all before, and are found to be so by one comparison.
+        if let Some(last) = owner.and_then(|owner| self.get(*owner.numbers.back()?))
+            && order(last, exemplar) != Ordering::Less
         {
-            return self.settle(hash, owner.newest, exemplar);
+            let newest = last.t;
+            if owner.is_some_and(|owner| self.search(owner, exemplar).is_ok()) {
+                return Offered::Duplicate;
+            }
+            if exemplar.t < newest.saturating_sub(window.max(0)) {
+                return Offered::OutOfOrder(newest);
+            }
         }
-        if self.ring.len() >= self.max {
-            self.drop_oldest();
-        }
+        self.shrink_to(max - 1);
         if self.ring.capacity() == 0 {
-            self.ring.reserve(FIRST_CAPACITY.min(self.max));
+            self.ring.reserve(FIRST_CAPACITY.min(max));
         }
-        let owner = self.series.entry(hash).or_insert_with(|| Owner { labels: labels(), count: 0, newest: exemplar.t });
-        owner.count += 1;
-        owner.newest = exemplar.t;
+        let at = self.series.get(&hash).map_or(0, |owner| self.search(owner, exemplar).unwrap_or_else(|at| at));
+        let number = self.first.saturating_add(self.ring.len() as u64);
+        let owner = self.series.entry(hash).or_insert_with(|| Owner { labels: labels(), numbers: VecDeque::new() });
+        owner.numbers.insert(at, number);
         self.ring.push_back((hash, exemplar.clone()));
         Offered::Taken
     }
 
-    /// An exemplar that is not newer than the newest of its series.
-    fn settle(&self, hash: SeriesHash, newest: i64, exemplar: &Exemplar) -> Offered {
-        let last = self.ring.iter().rev().find(|(h, _)| *h == hash);
-        let bits = |e: &Exemplar| (e.t, e.value.to_bits(), e.labels.clone());
-        if last.is_some_and(|(_, last)| bits(last) == bits(exemplar)) { Offered::Duplicate } else { Offered::OutOfOrder(newest) }
+    fn get(&self, number: u64) -> Option<&Exemplar> {
+        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.ring.get(at).map(|(_, exemplar)| exemplar)
     }
 
-    fn drop_oldest(&mut self) {
-        let Some((hash, _)) = self.ring.pop_front() else { return };
-        if let Some(owner) = self.series.get_mut(&hash) {
-            owner.count -= 1;
-            if owner.count == 0 {
-                self.series.remove(&hash);
+    /// Where an exemplar is among those of a series, or would be.
+    fn search(&self, owner: &Owner, exemplar: &Exemplar) -> Result<usize, usize> {
+        owner.numbers.binary_search_by(|number| self.get(*number).map_or(Ordering::Less, |there| order(there, exemplar)))
+    }
+
+    /// Keeps at most `max`, those that came last.
+    pub(super) fn shrink_to(&mut self, max: usize) {
+        while self.ring.len() > max {
+            let Some((hash, _)) = self.ring.pop_front() else { return };
+            if let Some(owner) = self.series.get_mut(&hash) {
+                // Mostly the first: it came first.
+                if let Some(at) = owner.numbers.iter().position(|number| *number == self.first) {
+                    owner.numbers.remove(at);
+                }
+                if owner.numbers.is_empty() {
+                    self.series.remove(&hash);
+                }
             }
+            self.first = self.first.saturating_add(1);
         }
     }
 
     pub(super) fn select(&self, sets: &[Vec<Matcher>], min_t: i64, max_t: i64) -> Vec<SeriesExemplars> {
         let matches = |labels: &Labels| sets.iter().any(|set| set.iter().all(|m| m.matches(labels.get(&m.name).unwrap_or_default())));
-        let mut found: HashMap<SeriesHash, SeriesExemplars> = HashMap::new();
-        for (hash, owner) in self.series.iter().filter(|(_, owner)| matches(&owner.labels)) {
-            found.insert(*hash, SeriesExemplars { labels: owner.labels.clone(), exemplars: Vec::new() });
-        }
-        for (hash, exemplar) in self.ring.iter().filter(|(_, e)| min_t <= e.t && e.t <= max_t) {
-            if let Some(series) = found.get_mut(hash) {
-                series.exemplars.push(exemplar.clone());
-            }
-        }
-        let mut out: Vec<_> = found.into_values().filter(|s| !s.exemplars.is_empty()).collect();
+        let owners = self.series.values().filter(|owner| matches(&owner.labels));
+        let in_range = |number: &u64| self.get(*number).filter(|e| min_t <= e.t && e.t <= max_t).cloned();
+        let mut out: Vec<SeriesExemplars> = owners
+            .map(|owner| SeriesExemplars { labels: owner.labels.clone(), exemplars: owner.numbers.iter().filter_map(in_range).collect() })
+            .filter(|series| !series.exemplars.is_empty())
+            .collect();
         out.sort_by(|a, b| a.labels.cmp(&b.labels));
         out
     }
@@ -108,15 +132,16 @@ impl ExemplarRing {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        let labels = self.series.values().map(|o| o.labels.as_bytes().len()).sum::<usize>();
+        let series = self.series.values().map(|o| o.labels.as_bytes().len() + o.numbers.capacity() * size_of::<u64>()).sum::<usize>();
         let own = self.ring.iter().map(|(_, e)| e.labels.as_bytes().len() + 16).sum::<usize>();
         let entry = size_of::<(SeriesHash, Owner)>() + 1;
-        self.ring.capacity() * size_of::<(SeriesHash, Exemplar)>() + self.series.capacity() * entry + labels + own
+        self.ring.capacity() * size_of::<(SeriesHash, Exemplar)>() + self.series.capacity() * entry + series + own
     }
 }
 
 /// Takes the exemplars of a push. A series whose samples were all refused because it may not exist has none taken.
 pub(super) fn append(push: &Push<'_>, out: &mut AppendOutcome) {
+    let max = push.head.limits.max_exemplars.load(Relaxed);
     let mut ring = push.head.exemplars.lock();
     let places = std::mem::take(&mut out.scratch.places);
     let mut writer = ExemplarWriter::begin(&mut out.record.body);
@@ -135,7 +160,7 @@ pub(super) fn append(push: &Push<'_>, out: &mut AppendOutcome) {
                 push.refuse_time(position, None, exemplar.t, Refused::Exemplar, out);
                 continue;
             }
-            match ring.offer(series.hash, || block.to_labels(), exemplar) {
+            match ring.offer(series.hash, || block.to_labels(), exemplar, push.bounds.window, max) {
                 Offered::Taken => {
                     out.exemplars += 1;
                     out.record.max_t = out.record.max_t.max(exemplar.t);
@@ -143,7 +168,12 @@ pub(super) fn append(push: &Push<'_>, out: &mut AppendOutcome) {
                 }
                 Offered::Duplicate => {}
                 Offered::OutOfOrder(newest) => {
-                    let detail = || format!("exemplar at {} is not newer than the newest of its series, {newest}", exemplar.t);
+                    let (t, window) = (exemplar.t, push.bounds.window.max(0));
+                    let detail = || {
+                        format!(
+                            "exemplar at {t} is more than {window} ms (out_of_order_time_window_ms) older than the newest of its series, {newest}"
+                        )
+                    };
                     out.reject(push.selection.series(position), RejectReason::OutOfOrder, Refused::Exemplar, 1, detail);
                 }
             }

@@ -45,7 +45,7 @@ pub(super) fn sealed_in_label_order(head: &Head, min_t: i64, max_t: i64) -> Vec<
             }
             for slot in from..to {
                 let Some(cold) = stripe.cold.get(slot) else { continue };
-                if cold.chunks.iter().any(|c| c.is_sealed() && c.overlaps(min_t, max_t)) {
+                if cold.finished().any(|c| c.is_sealed() && c.overlaps(min_t, max_t)) {
                     keys.ids.push(slot * head.stripes.len() as u32 + number as u32);
                     keys.arena.extend_from_slice(stripe.pairs_of(cold));
                     keys.ends.push(keys.arena.len());

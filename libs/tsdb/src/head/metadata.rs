@@ -1,6 +1,7 @@
 //! Metadata of metric families.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 
 use model::{Metadata, RejectReason};
 
@@ -11,9 +12,8 @@ use super::outcome::AppendOutcome;
 use crate::wal::record::{Section, Tag, write_metadata};
 
 /// Metadata by family, bounded.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct MetadataMap {
-    max: usize,
     families: BTreeMap<String, Entry>,
 }
 
@@ -25,12 +25,8 @@ struct Entry {
 }
 
 impl MetadataMap {
-    pub(super) fn new(max: usize) -> Self {
-        Self { max, families: BTreeMap::new() }
-    }
-
-    /// Sets a family's metadata. Whether the log has to learn it; `None` when there is no room.
-    pub(super) fn set(&mut self, metadata: &Metadata, epoch: u32) -> Option<bool> {
+    /// Sets a family's metadata. Whether the log has to learn it; `None` when there are `max` others.
+    pub(super) fn set(&mut self, metadata: &Metadata, epoch: u32, max: usize) -> Option<bool> {
         if let Some(entry) = self.families.get_mut(&metadata.family) {
             let known = entry.metadata == *metadata && entry.epoch == epoch | 1;
             if !known {
@@ -38,7 +34,7 @@ impl MetadataMap {
             }
             return Some(!known);
         }
-        if self.families.len() >= self.max {
+        if self.families.len() >= max {
             return None;
         }
         self.families.insert(metadata.family.clone(), Entry { metadata: metadata.clone(), epoch });
@@ -70,12 +66,13 @@ impl MetadataMap {
 
 /// Takes the batch's metadata.
 pub(super) fn append(push: &Push<'_>, out: &mut AppendOutcome) {
+    let max = push.head.limits.max_metadata.load(Relaxed);
     let mut map = push.head.metadata.lock();
     let epoch = epoch(out.generation);
     let mut section = Section::begin(&mut out.record.body, Tag::Metadata);
     let mut refused = 0_u32;
     for metadata in &push.batch.metadata {
-        match map.set(metadata, epoch) {
+        match map.set(metadata, epoch, max) {
             Some(false) => {}
             Some(true) => {
                 write_metadata(&mut out.record.body, metadata);
@@ -88,12 +85,7 @@ pub(super) fn append(push: &Push<'_>, out: &mut AppendOutcome) {
     section.end(&mut out.record.body);
     out.refused_metadata = refused;
     if refused > 0 {
-        tracing::debug!(
-            refused,
-            max = map.max,
-            reason = RejectReason::InvalidMetadata.as_str(),
-            "metadata of further metric families refused"
-        );
+        tracing::debug!(refused, max, reason = RejectReason::InvalidMetadata.as_str(), "metadata of further metric families refused");
     }
 }
 

@@ -56,7 +56,7 @@ fn collect(stripe: &Stripe, from: u32, batch: &mut Batch) -> Option<u32> {
     let to = stripe.slots().min(from.saturating_add(BATCH));
     for slot in from..to {
         let (Some(hot), Some(cold)) = (stripe.hot.get(slot), stripe.cold.get(slot)) else { continue };
-        for chunk in &cold.chunks {
+        for chunk in cold.finished() {
             if let ChunkData::Memory(data) = chunk.data() {
                 let key = chunk.key(hot.hash());
                 if batch.records.push(&key, data) {
@@ -81,7 +81,7 @@ fn replace(stripe: &mut Stripe, batch: &Batch, written: &Written, done: &mut Off
         let copy = batch.records.data(n);
         let same =
             |chunk: &&mut ClosedChunk| chunk.key(key.series) == *key && matches!(chunk.data(), ChunkData::Memory(data) if data == copy);
-        if let (Some(chunk), Some((file, at))) = (cold.chunks.iter_mut().find(same), written.place(&batch.records, n)) {
+        if let (Some(chunk), Some((file, at))) = (cold.finished_mut().find(same), written.place(&batch.records, n)) {
             chunk.set_stored(file, at);
             done.chunks += 1;
             done.bytes += copy.len() as u64;

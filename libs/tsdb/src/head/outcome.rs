@@ -42,6 +42,8 @@ pub struct AppendOutcome {
     pub samples: u64,
     /// Histogram samples taken.
     pub histograms: u64,
+    /// Of the samples taken, those that were older than the newest of their series.
+    pub out_of_order: u64,
     /// Exemplars taken.
     pub exemplars: u64,
     /// Samples that the head had already, with the same bits; they count as taken towards the sender.
@@ -160,7 +162,7 @@ impl AppendOutcome {
     pub(super) fn clear(&mut self, generation: Generation) {
         self.rejected.clear();
         (self.samples, self.histograms, self.exemplars, self.duplicates, self.created, self.defined) = (0, 0, 0, 0, 0, 0);
-        self.refused_metadata = 0;
+        (self.out_of_order, self.refused_metadata) = (0, 0);
         self.record.body.clear();
         self.record.generation = generation;
         self.generation = generation;

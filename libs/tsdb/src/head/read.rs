@@ -6,6 +6,7 @@ use std::hint::black_box;
 use hashbrown::HashSet;
 use model::{Chunk, Labels, Matcher, Projection, SeriesChunks};
 
+use super::overlap::Overlap;
 use super::project::{CopiedChunks, ProjectedLabels};
 use super::select::ids;
 use super::series::{ChunkData, Cold, Hot, OpenChunk};
@@ -44,6 +45,7 @@ fn read_batches(
 ) -> Result<(), HeadError> {
     let mut copies = CopiedChunks::default();
     for batch in refs.chunks(READ_BATCH) {
+        let mut overlaps = Vec::new();
         let index = head.index.read();
         let mut labels = ProjectedLabels::new(&index, projection);
         let same_stripe = |a: &SeriesRef, b: &SeriesRef| head.locate(a.id).0 == head.locate(b.id).0;
@@ -61,16 +63,26 @@ fn read_batches(
                     continue;
                 }
                 let newest = if projection.newest_only { hot.newest_float(min_t, max_t) } else { None };
+                let mut overlap = None;
                 let chunks = match newest {
                     Some(_) => Vec::new(),
-                    None => chunks(hot, cold, (min_t, max_t), out.len(), &mut copies)?,
+                    None => {
+                        overlap = Overlap::take(out.len(), hot, cold, min_t, max_t)?;
+                        chunks(hot, cold, (min_t, max_t), out.len(), &mut copies)?
+                    }
                 };
-                if newest.is_some() || !chunks.is_empty() {
+                if newest.is_some() || !chunks.is_empty() || overlap.is_some() {
+                    overlaps.extend(overlap);
                     out.push(SeriesChunks { labels: labels.of(stripe.pairs_of(cold)), hash: series.hash, chunks, newest });
                 }
             }
         }
+        drop(labels);
+        drop(index);
         copies.fill(out);
+        for overlap in overlaps {
+            overlap.merge_into(out)?;
+        }
     }
     Ok(())
 }
@@ -93,6 +105,7 @@ fn chunks(hot: &Hot, cold: &Cold, range: (i64, i64), series: usize, copies: &mut
     }
     Ok(chunks)
 }
+
 /// Calls `visit` with the pair ids of every series that matches and has chunks in the range, until it says no. The index is held
 /// meanwhile for [`READ_BATCH`] series at a time; ids of pairs are meaningful only within one call.
 fn visit_pairs(head: &Head, matchers: &[Matcher], min_t: i64, max_t: i64, mut visit: impl FnMut(&super::index::Index, &[u32]) -> bool) {
@@ -112,7 +125,8 @@ fn visit_pairs(head: &Head, matchers: &[Matcher], min_t: i64, max_t: i64, mut vi
 }
 
 fn in_range(hot: &Hot, cold: &Cold, min_t: i64, max_t: i64) -> bool {
-    hot.open_overlaps(min_t, max_t) || cold.chunks.iter().any(|c| c.overlaps(min_t, max_t))
+    let late = || cold.late.as_ref().is_some_and(|late| late.overlaps(min_t, max_t));
+    hot.open_overlaps(min_t, max_t) || cold.chunks.iter().any(|c| c.overlaps(min_t, max_t)) || late()
 }
 
 /// Whether a slot that was freed and given to another series since the ids were found still answers the matchers.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use hashbrown::HashSet;
-use model::{HistogramSample, LabelBlock, Sample, SeriesHash};
+use model::{LabelBlock, Sample, SeriesHash};
 
 use super::create::{CREATE_BATCH, Creator};
-use super::series::{Hot, Verdict};
+use super::series::{Cold, Finder, Found, Hot, Value, Verdict};
 use super::stripe::stripe_of;
 use super::{Head, append};
+use crate::block::recode::Point;
 use crate::wal::Generation;
 use crate::wal::record::{
     Cursor, ExemplarOwner, ExemplarReader, FloatReader, HistogramReader, Malformed, SeriesReader, Tag, next_section, read_metadata,
@@ -69,23 +70,8 @@ pub(crate) struct Replayer {
     samples: Vec<Pending>,
     order: Vec<u32>,
     /// Histograms of the record, and floats of the same series.
-    mixed: Vec<(Defined, Value)>,
+    mixed: Vec<(Defined, Point)>,
     with_histograms: HashSet<u32>,
-}
-
-#[derive(Debug)]
-enum Value {
-    Float(Sample),
-    Histogram(HistogramSample),
-}
-
-impl Value {
-    fn t(&self) -> i64 {
-        match self {
-            Self::Float(sample) => sample.t,
-            Self::Histogram(sample) => sample.t,
-        }
-    }
 }
 
 /// A sample whose series is known.
@@ -93,6 +79,18 @@ impl Value {
 struct Pending {
     series: Defined,
     sample: Sample,
+}
+
+/// Takes a sample that is older than the newest of its series, whatever the window is now: the log has it, so it was accepted. False if the series has
+/// a sample of that time.
+#[cold]
+fn restore_late(hot: &Hot, cold: &mut Cold, value: Value<'_>, range: i64) -> bool {
+    if Finder::default().find(hot, cold, value) != Found::Nothing {
+        return false;
+    }
+    let Ok(point) = append::accepted(value) else { return false };
+    cold.add_late(hot.hash(), vec![point], range);
+    true
 }
 
 impl Replayer {
@@ -193,7 +191,7 @@ impl Replayer {
     }
 
     fn floats(&mut self, generation: Generation, mut reader: FloatReader<'_>) -> Result<(), Malformed> {
-        let oldest = self.head.min_valid.load(Relaxed);
+        let oldest = self.head.oldest.load(Relaxed);
         let mut page = (u32::MAX, [].as_slice());
         loop {
             self.samples.clear();
@@ -210,7 +208,7 @@ impl Replayer {
                 } else if sample.t < oldest {
                     self.stats.skipped += 1;
                 } else if !self.with_histograms.is_empty() && self.with_histograms.contains(&series.id) {
-                    self.mixed.push((series, Value::Float(sample)));
+                    self.mixed.push((series, Point::Float(sample)));
                 } else {
                     self.samples.push(Pending { series, sample });
                 }
@@ -266,10 +264,12 @@ impl Replayer {
                     continue;
                 };
                 let mut closed = None;
-                match hot.append_float(*sample, range, &mut closed) {
-                    Verdict::Taken => self.stats.samples += 1,
-                    _ => self.stats.skipped += 1,
-                }
+                let taken = match hot.append_float(*sample, range, &mut closed) {
+                    Verdict::Taken => true,
+                    Verdict::Late => stripe.cold.get_mut(slot).is_some_and(|cold| restore_late(hot, cold, Value::Float(*sample), range)),
+                    Verdict::Duplicate | Verdict::Conflict(_) => false,
+                };
+                *(if taken { &mut self.stats.samples } else { &mut self.stats.skipped }) += 1;
                 if let (Some(chunk), Some(cold)) = (closed, stripe.cold.get_mut(slot)) {
                     cold.push(chunk);
                 }
@@ -287,7 +287,7 @@ impl Replayer {
                 self.stats.orphans += u64::from(series.hash == UNDEFINED.hash && self.worker == 0);
             } else {
                 self.with_histograms.insert(series.id);
-                self.mixed.push((series, Value::Histogram(sample)));
+                self.mixed.push((series, Point::Histogram(sample)));
             }
         }
         Ok(())
@@ -295,7 +295,7 @@ impl Replayer {
 
     /// Appends histograms, and the floats of the same record and series, in the order of time, which was that of the push.
     fn append_mixed(&mut self) {
-        let oldest = self.head.min_valid.load(Relaxed);
+        let oldest = self.head.oldest.load(Relaxed);
         let range = self.head.config.chunk_range_ms;
         self.mixed.sort_by_key(|(_, value)| value.t());
         self.with_histograms.clear();
@@ -304,23 +304,27 @@ impl Replayer {
             let mut stripe = self.head.stripes[stripe].write();
             let stripe = &mut *stripe;
             let hot = stripe.hot.get_mut(slot).filter(|hot| value.t() >= oldest && hot.hash().0 as u64 == series.hash);
-            let Some(hot) = hot else {
+            let (Some(hot), Some(cold)) = (hot, stripe.cold.get_mut(slot)) else {
                 self.stats.skipped += 1;
                 continue;
             };
             let mut closed = None;
-            match &value {
-                Value::Histogram(sample) => match hot.append_histogram(sample, range, &mut closed) {
-                    Ok(Verdict::Taken) => self.stats.histograms += 1,
-                    _ => self.stats.skipped += 1,
-                },
-                Value::Float(sample) => match hot.append_float(*sample, range, &mut closed) {
-                    Verdict::Taken => self.stats.samples += 1,
-                    _ => self.stats.skipped += 1,
-                },
-            }
-            if let (Some(chunk), Some(cold)) = (closed, stripe.cold.get_mut(slot)) {
+            let verdict = match &value {
+                Point::Histogram(sample) => hot.append_histogram(sample, range, &mut closed),
+                Point::Float(sample) => Ok(hot.append_float(*sample, range, &mut closed)),
+            };
+            if let Some(chunk) = closed {
                 cold.push(chunk);
+            }
+            let taken = match verdict {
+                Ok(Verdict::Taken) => true,
+                Ok(Verdict::Late) => restore_late(hot, cold, Value::of(&value), range),
+                Ok(Verdict::Duplicate | Verdict::Conflict(_)) | Err(_) => false,
+            };
+            match &value {
+                _ if !taken => self.stats.skipped += 1,
+                Point::Histogram(_) => self.stats.histograms += 1,
+                Point::Float(_) => self.stats.samples += 1,
             }
             self.head.totals.note_times(value.t(), value.t());
         }
@@ -349,7 +353,9 @@ impl Replayer {
                     (hash, LabelBlock::validate(bytes).map_err(|_| Malformed)?.to_labels())
                 }
             };
-            if self.head.exemplars.lock().offer(hash, || labels, &exemplar) == super::exemplars::Offered::Taken {
+            // Whatever the window is now: it was accepted when it came.
+            let max = self.head.limits.max_exemplars.load(Relaxed);
+            if self.head.exemplars.lock().offer(hash, || labels, &exemplar, i64::MAX, max) == super::exemplars::Offered::Taken {
                 self.stats.exemplars += 1;
             }
         }
@@ -360,7 +366,7 @@ impl Replayer {
         for _ in 0..count {
             let metadata = read_metadata(&mut content)?;
             // Not known to the generation that is written now.
-            self.head.metadata.lock().set(&metadata, 0);
+            self.head.metadata.lock().set(&metadata, 0, self.head.limits.max_metadata.load(Relaxed));
             self.stats.metadata += 1;
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! Sealing: what goes into the next block, while appends go on.
 //!
 //! A chunk is sealed once and for all, and a block is written from sealed chunks only. So samples that arrive while it is written are in
-//! other chunks, and dropping the sealed chunks afterwards drops what the block has and nothing else.
+//! other chunks, and dropping the sealed chunks afterwards drops what the block has and nothing else. Only a sample that comes late, into the middle of a sealed
+//! chunk of late samples, takes that chunk's samples back: they are in an unsealed chunk then, and maybe in the block as well.
 //!
 //! Between sealing and dropping nobody else may collect series of the head ([`Head::truncate`]): the caller sees to that.
 
@@ -9,6 +10,7 @@ use std::collections::BTreeSet;
 
 use model::SeriesChunks;
 
+use super::series::ClosedChunk;
 use super::stripe::Stripe;
 use super::truncate::{COLLECT_BATCH, SWEEP_BATCH, Truncated, collect};
 use super::{Head, HeadError};
@@ -45,12 +47,15 @@ pub(super) fn seal(head: &Head, before: i64) -> Vec<i64> {
     let mut ranges = BTreeSet::new();
     sweep(head, |stripe, slot, _| {
         let (Some(cold), Some(hot)) = (stripe.cold.get_mut(slot), stripe.hot.get_mut(slot)) else { return };
-        if hot.newest().is_some_and(|newest| newest < before)
-            && let Some(chunk) = hot.seal()
+        if hot.open_newest().is_some_and(|newest| newest < before)
+            && let Some(chunk) = hot.close()
         {
             cold.push(chunk);
         }
-        for chunk in cold.chunks.iter_mut().filter(|chunk| chunk.max_t() < before) {
+        if let Some(late) = cold.late.as_mut().filter(|late| late.first_waiting().is_some_and(|first| first < before)) {
+            late.close(hot.hash(), width);
+        }
+        for chunk in cold.finished_mut().filter(|chunk| chunk.max_t() < before) {
             chunk.seal();
             ranges.insert(range_start(chunk.min_t(), width));
             ranges.insert(range_start(chunk.max_t(), width));
@@ -68,7 +73,7 @@ pub(super) fn read_sealed(head: &Head, ids: &[u32], min_t: i64, max_t: i64, out:
             let (stripe, slot) = head.locate(*id);
             let stripe = head.stripes[stripe].read();
             let (Some(hot), Some(cold)) = (stripe.hot.get(slot), stripe.cold.get(slot)) else { continue };
-            let sealed = cold.chunks.iter().filter(|c| c.is_sealed() && c.overlaps(min_t, max_t));
+            let sealed = cold.finished().filter(|c| c.is_sealed() && c.overlaps(min_t, max_t));
             let chunks: Vec<_> = sealed.map(|chunk| chunk.to_chunk(hot.hash())).collect::<Result<_, _>>()?;
             if !chunks.is_empty() {
                 let labels = index.labels(stripe.pairs_of(cold), &mut block);
@@ -87,12 +92,13 @@ pub(super) fn drop_sealed(head: &Head, ranges: &[i64]) -> Truncated {
     let mut dead = Vec::new();
     sweep(head, |stripe, slot, id| {
         let (Some(cold), Some(hot)) = (stripe.cold.get_mut(slot), stripe.hot.get(slot)) else { return };
-        let before = cold.chunks.len();
-        cold.chunks.retain(|c| !(c.is_sealed() && written(c.min_t()) && written(c.max_t())));
-        if cold.chunks.len() < before {
-            dropped.chunks += (before - cold.chunks.len()) as u64;
-            cold.chunks.shrink_to_fit();
-            if cold.chunks.is_empty() && hot.newest().is_none() {
+        let before = cold.finished().count();
+        let stays = |c: &ClosedChunk| !(c.is_sealed() && written(c.min_t()) && written(c.max_t()));
+        cold.retain_finished(stays);
+        let gone = before - cold.finished().count();
+        if gone > 0 {
+            dropped.chunks += gone as u64;
+            if cold.is_empty() && hot.open_newest().is_none() {
                 dead.push(id);
             }
         }

@@ -2,31 +2,36 @@
 
 use model::{ChunkEncoding, HistogramSample, Sample, SeriesHash, is_stale_nan};
 
+use crate::block::recode::Point;
 use crate::chunk::{ChunkError, XorAppender, XorIterator};
 
 mod closed;
 mod histogram;
+mod late;
+mod lookup;
 
 pub(super) use closed::{ChunkData, ClosedChunk};
 use histogram::Appended;
 pub(super) use histogram::OpenHistograms;
 #[cfg(test)]
 pub(super) use histogram::same;
+pub(super) use late::{Late, without_hint};
+pub(super) use lookup::{Finder, Found, Value};
 
 /// Samples in a chunk. Prometheus's figure: longer chunks compress hardly better and cost more to read a part of.
 pub(super) const CHUNK_SAMPLES: u16 = 120;
 
 /// All that an append to a series touches, but for the end of the chunk's bytes: 96 bytes, two cache lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(32))]
 pub(super) struct Hot {
     /// The hash; zero in a free slot.
     hash: [u64; 2],
     /// The open chunk if it is one of floats. At most one of `floats` and `histograms` has samples.
     pub(super) floats: XorAppender,
-    /// While a chunk is open the first millisecond that belongs to the next chunk; otherwise the first that is newer than the series' newest
-    /// sample, as far as that is known.
-    chunk_end: i64,
+    /// While a chunk is open, the first millisecond that belongs to the next one. While none is, the newest time that the series had:
+    /// what is not newer is late. `i64::MIN` if it had none.
+    bound: i64,
     /// The series' name in the log, and where it stands there (`head/log.rs`).
     pub(super) log: LogState,
     /// The open chunk if it is one of histograms.
@@ -47,8 +52,10 @@ pub(super) struct LogState {
 /// What queries, series creation and collection need of a series.
 #[derive(Debug, Default)]
 pub(super) struct Cold {
-    /// Finished chunks, ascending in time.
+    /// Finished chunks of what came in order, ascending in time.
     pub(super) chunks: Vec<ClosedChunk>,
+    /// What came late.
+    pub(super) late: Option<Box<Late>>,
     /// Where the pair ids lie in the stripe's arena.
     pub(super) pairs_at: u32,
     /// How many there are; 0 in a free slot.
@@ -73,13 +80,19 @@ pub(super) enum Verdict {
     Duplicate,
     /// Another value is there at its time; the float that is, if it is one.
     Conflict(Option<f64>),
-    /// The series' newest sample is at this later time.
-    OutOfOrder(i64),
+    /// The series has or had a newer sample; what it has at the time must be looked up ([`Finder`]). Nothing has been changed.
+    Late,
+}
+
+impl Default for Hot {
+    fn default() -> Self {
+        Self::new(SeriesHash(0))
+    }
 }
 
 impl Hot {
     pub(super) fn new(hash: SeriesHash) -> Self {
-        Self { hash: split(hash), chunk_end: i64::MIN, ..Self::default() }
+        Self { hash: split(hash), floats: XorAppender::new(), bound: i64::MIN, log: LogState::default(), histograms: None }
     }
 
     #[inline]
@@ -104,11 +117,39 @@ impl Hot {
         bytes.first().copied().unwrap_or_default() ^ bytes.last().copied().unwrap_or_default()
     }
 
-    /// Time of the newest sample in the open chunk, which is the newest of the series.
-    pub(super) fn newest(&self) -> Option<i64> {
+    /// Time of the newest sample in the open chunk.
+    pub(super) fn open_newest(&self) -> Option<i64> {
         match &self.histograms {
             Some(open) => Some(open.last_t()),
             None => self.floats.last().map(|(t, _)| t),
+        }
+    }
+
+    /// Time of the first sample in the open chunk.
+    pub(super) fn open_first(&self) -> Option<i64> {
+        match &self.histograms {
+            Some(open) => Some(open.first_t()),
+            None => first_time(self.floats.bytes()),
+        }
+    }
+
+    /// The open chunk as it is now; of no samples if none is open.
+    pub(super) fn open_data(&self) -> (ChunkEncoding, &[u8]) {
+        match &self.histograms {
+            Some(open) => (open.encoding(), open.bytes()),
+            None => (ChunkEncoding::Xor, self.floats.bytes()),
+        }
+    }
+
+    /// Time of the newest sample that came in order, which is the newest of the series. It may be in a chunk that was closed.
+    pub(super) fn newest(&self) -> Option<i64> {
+        self.open_newest().or((self.bound > i64::MIN).then_some(self.bound))
+    }
+
+    /// Forgets that the series had samples: the next one is in order, whatever its time. Only when it has none.
+    pub(super) fn forget_newest(&mut self) {
+        if self.open_newest().is_none() {
+            self.bound = i64::MIN;
         }
     }
 
@@ -119,14 +160,14 @@ impl Hot {
             return self.append_float_after_histograms(sample, range, closed);
         }
         match self.floats.last() {
-            Some((t, v)) if sample.t <= t => return settle(t, Some(v), &sample),
-            Some(_) if sample.t >= self.chunk_end || self.floats.count() >= CHUNK_SAMPLES => {
+            Some((t, v)) if sample.t <= t => return settle(t, v, &sample),
+            Some(_) if sample.t >= self.bound || self.floats.count() >= CHUNK_SAMPLES => {
                 *closed = self.close();
-                self.chunk_end = range_end(sample.t, range);
+                self.bound = range_end(sample.t, range);
             }
             Some(_) => {}
-            None if sample.t < self.chunk_end => return Verdict::OutOfOrder(self.chunk_end.saturating_sub(1)),
-            None => self.chunk_end = range_end(sample.t, range),
+            None if sample.t <= self.bound => return Verdict::Late,
+            None => self.bound = range_end(sample.t, range),
         }
         self.floats.append(sample.t, sample.v);
         Verdict::Taken
@@ -134,10 +175,10 @@ impl Hot {
 
     #[cold]
     fn append_float_after_histograms(&mut self, sample: Sample, range: i64, closed: &mut Option<ClosedChunk>) -> Verdict {
-        if let Some(t) = self.newest()
-            && sample.t <= t
-        {
-            return settle(t, None, &sample);
+        match self.open_newest() {
+            Some(newest) if sample.t < newest => return Verdict::Late,
+            Some(newest) if sample.t == newest => return Verdict::Conflict(None),
+            _ => {}
         }
         *closed = self.close();
         self.append_float(sample, range, &mut None)
@@ -150,39 +191,32 @@ impl Hot {
         range: i64,
         closed: &mut Option<ClosedChunk>,
     ) -> Result<Verdict, ChunkError> {
-        match self.newest() {
-            Some(newest) if sample.t < newest => return Ok(Verdict::OutOfOrder(newest)),
+        match self.open_newest() {
+            Some(newest) if sample.t < newest => return Ok(Verdict::Late),
+            None if sample.t <= self.bound => return Ok(Verdict::Late),
             Some(newest) if sample.t == newest => {
                 let same = self.histograms.as_ref().is_some_and(|open| open.last_equals(&sample.value));
                 return Ok(if same { Verdict::Duplicate } else { Verdict::Conflict(self.floats.last().map(|(_, v)| v)) });
             }
-            None if sample.t < self.chunk_end => return Ok(Verdict::OutOfOrder(self.chunk_end.saturating_sub(1))),
             _ => {}
         }
         let next = match &mut self.histograms {
             None => Box::new(OpenHistograms::begin(sample)?),
-            Some(open) if sample.t >= self.chunk_end || open.count() >= CHUNK_SAMPLES => Box::new(open.successor(sample)?),
+            Some(open) if sample.t >= self.bound || open.count() >= CHUNK_SAMPLES => Box::new(open.successor(sample)?),
             Some(open) => match open.append(sample)? {
                 Appended::Yes => return Ok(Verdict::Taken),
                 Appended::Next(next) => next,
             },
         };
         *closed = self.close();
-        self.chunk_end = range_end(sample.t, range);
+        self.bound = range_end(sample.t, range);
         self.histograms = Some(next);
         Ok(Verdict::Taken)
     }
 
-    /// Ends the open chunk for good: what is not newer than it is out of order from now on.
-    pub(super) fn seal(&mut self) -> Option<ClosedChunk> {
-        let closed = self.close()?;
-        self.chunk_end = closed.max_t().saturating_add(1);
-        Some(closed)
-    }
-
-    /// Ends the open chunk and takes it out. A newer one must follow, or all that is older be refused.
+    /// Ends the open chunk and takes it out. What is not newer than it is late from now on.
     pub(super) fn close(&mut self) -> Option<ClosedChunk> {
-        self.chunk_end = i64::MIN;
+        self.bound = self.newest()?;
         if let Some(open) = self.histograms.take() {
             return Some(open.finish());
         }
@@ -193,11 +227,9 @@ impl Hot {
 
     /// The open chunk, if any of it is in the range (inclusive).
     pub(super) fn open_chunk(&self, min_t: i64, max_t: i64) -> Option<OpenChunk<'_>> {
-        let newest = self.newest().filter(|newest| *newest >= min_t)?;
-        let (first, encoding, data) = match &self.histograms {
-            Some(open) => (open.first_t(), open.encoding(), open.bytes()),
-            None => (first_time(self.floats.bytes())?, ChunkEncoding::Xor, self.floats.bytes()),
-        };
+        let newest = self.open_newest().filter(|newest| *newest >= min_t)?;
+        let first = self.open_first()?;
+        let (encoding, data) = self.open_data();
         (first <= max_t).then_some(OpenChunk { encoding, min_t: first, max_t: newest, data })
     }
 
@@ -209,11 +241,7 @@ impl Hot {
 
     /// Whether the open chunk has a sample in the range, as [`Hot::open_chunk`] says without copying.
     pub(super) fn open_overlaps(&self, min_t: i64, max_t: i64) -> bool {
-        let first = match &self.histograms {
-            Some(open) => Some(open.first_t()),
-            None => first_time(self.floats.bytes()),
-        };
-        self.newest().is_some_and(|newest| newest >= min_t) && first.is_some_and(|first| first <= max_t)
+        self.open_newest().is_some_and(|newest| newest >= min_t) && self.open_first().is_some_and(|first| first <= max_t)
     }
 
     /// Samples and heap bytes of the open chunk.
@@ -226,22 +254,57 @@ impl Hot {
 }
 
 impl Cold {
+    /// Finished chunks, those in order and late ones.
+    pub(super) fn finished(&self) -> impl Iterator<Item = &ClosedChunk> {
+        self.chunks.iter().chain(self.late.iter().flat_map(|late| &late.chunks))
+    }
+
+    pub(super) fn finished_mut(&mut self) -> impl Iterator<Item = &mut ClosedChunk> {
+        self.chunks.iter_mut().chain(self.late.iter_mut().flat_map(|late| &mut late.chunks))
+    }
+
     /// Adds a chunk that is newer than all others. Chunks come every half hour or so: room is made for one at a time.
     pub(super) fn push(&mut self, chunk: ClosedChunk) {
         self.chunks.reserve_exact(1);
         self.chunks.push(chunk);
     }
+
+    /// Adds late samples: ascending, and none of which the series has.
+    pub(super) fn add_late(&mut self, series: SeriesHash, points: Vec<Point>, range: i64) {
+        if !points.is_empty() {
+            self.late.get_or_insert_default().add(series, points, range);
+        }
+    }
+
+    /// Drops all finished chunks but those that `stays` says yes to.
+    pub(super) fn retain_finished(&mut self, stays: impl Fn(&ClosedChunk) -> bool) {
+        let before = self.chunks.len();
+        self.chunks.retain(&stays);
+        if self.chunks.len() < before {
+            self.chunks.shrink_to_fit();
+        }
+        if let Some(late) = &mut self.late {
+            late.chunks.retain(&stays);
+            late.chunks.shrink_to_fit();
+        }
+        self.late.take_if(|late| late.is_empty());
+    }
+
+    /// Whether there is neither a finished chunk nor a late sample.
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty() && self.late.as_ref().is_none_or(|late| late.is_empty())
+    }
 }
 
-/// The verdict on a float that is not newer than the newest sample, at `newest` with the value `there` if it is a float.
+/// The verdict on a float that is not newer than the newest sample, at `newest` with the value `there`.
 #[cold]
-fn settle(newest: i64, there: Option<f64>, sample: &Sample) -> Verdict {
+fn settle(newest: i64, there: f64, sample: &Sample) -> Verdict {
     if sample.t < newest {
-        Verdict::OutOfOrder(newest)
-    } else if there.is_some_and(|v| v.to_bits() == sample.v.to_bits()) {
+        Verdict::Late
+    } else if there.to_bits() == sample.v.to_bits() {
         Verdict::Duplicate
     } else {
-        Verdict::Conflict(there)
+        Verdict::Conflict(Some(there))
     }
 }
 

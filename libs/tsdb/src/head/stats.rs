@@ -11,6 +11,7 @@ use super::truncate::Truncated;
 pub(super) struct Totals {
     samples: AtomicU64,
     histograms: AtomicU64,
+    out_of_order: AtomicU64,
     exemplars: AtomicU64,
     created: AtomicU64,
     collected: AtomicU64,
@@ -25,6 +26,7 @@ impl Default for Totals {
         Self {
             samples: zero(),
             histograms: zero(),
+            out_of_order: zero(),
             exemplars: zero(),
             created: zero(),
             collected: zero(),
@@ -40,6 +42,7 @@ impl Totals {
         for (total, more) in [
             (&self.samples, out.samples),
             (&self.histograms, out.histograms),
+            (&self.out_of_order, out.out_of_order),
             (&self.exemplars, out.exemplars),
             (&self.created, out.created),
         ] {
@@ -93,6 +96,10 @@ pub struct HeadStats {
     pub chunks: u64,
     /// Samples in open chunks now.
     pub open_samples: u64,
+    /// Chunks of late samples now; they are among `chunks`.
+    pub late_chunks: u64,
+    /// Late samples that are in no chunk yet.
+    pub late_open_samples: u64,
     /// Exemplars now.
     pub exemplars: u64,
     /// Not newer than the oldest sample; `None` while there is none.
@@ -103,6 +110,8 @@ pub struct HeadStats {
     pub samples_total: u64,
     /// Histograms ever taken, likewise.
     pub histograms_total: u64,
+    /// Of both, those that were older than the newest of their series.
+    pub out_of_order_total: u64,
     /// Exemplars ever taken, likewise.
     pub exemplars_total: u64,
     /// Series ever created, likewise.
@@ -130,6 +139,8 @@ pub struct MemoryStats {
     pub open_chunks: usize,
     /// Bytes of finished chunks that have not left memory yet.
     pub closed_chunks: usize,
+    /// Structures of late samples, and those that are in no chunk yet; the bytes of their chunks are with the finished ones.
+    pub late: usize,
     /// Text of label pairs and names.
     pub label_text: usize,
     /// Structures of label pairs, short postings lists included.
@@ -148,7 +159,7 @@ impl MemoryStats {
     pub fn total(&self) -> usize {
         let series = self.tables + self.hot + self.cold + self.series_labels;
         let labels = self.label_text + self.label_pairs + self.postings;
-        series + labels + self.open_chunks + self.closed_chunks + self.exemplars + self.metadata
+        series + labels + self.open_chunks + self.closed_chunks + self.late + self.exemplars + self.metadata
     }
 }
 
@@ -162,6 +173,7 @@ pub(super) fn collect(head: &Head) -> HeadStats {
         max_t: (!empty).then(|| totals.max_t()),
         samples_total: totals.samples.load(Relaxed),
         histograms_total: totals.histograms.load(Relaxed),
+        out_of_order_total: totals.out_of_order.load(Relaxed),
         exemplars_total: totals.exemplars.load(Relaxed),
         created_total: totals.created.load(Relaxed),
         collected_total: totals.collected.load(Relaxed),
@@ -202,6 +214,12 @@ fn collect_stripe(head: &Head, stripe: usize, stats: &mut HeadStats) {
         stats.chunks += cold.chunks.len() as u64 + u64::from(samples > 0);
         memory.open_chunks += bytes;
         memory.cold += cold.chunks.capacity() * size_of::<super::series::ClosedChunk>();
-        memory.closed_chunks += cold.chunks.iter().map(super::series::ClosedChunk::heap_bytes).sum::<usize>();
+        memory.closed_chunks += cold.finished().map(super::series::ClosedChunk::heap_bytes).sum::<usize>();
+        if let Some(late) = &cold.late {
+            stats.late_chunks += late.chunks.len() as u64;
+            stats.late_open_samples += late.waiting() as u64;
+            stats.chunks += late.chunks.len() as u64;
+            memory.late += late.heap_bytes();
+        }
     }
 }

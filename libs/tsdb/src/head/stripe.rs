@@ -103,7 +103,7 @@ impl Stripe {
         }
         if let (Some(hot), Some(cold)) = (self.hot.get_mut(slot), self.cold.get_mut(slot)) {
             *hot = Hot::new(hash);
-            *cold = Cold { chunks: Vec::new(), pairs_at, pairs_len };
+            *cold = Cold { pairs_at, pairs_len, ..Cold::default() };
         }
         self.table.insert(key(hash), slot);
         Some(slot)

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use model::batch::BatchBuilder;
 use model::{Chunk, ChunkEncoding, HistogramSample, Labels, Matcher, RejectReason, Sample, SeriesChunks, WriteBatch};
 
-use super::{AppendOutcome, Head, HeadConfig, Selection};
+use super::{AppendOutcome, Head, HeadConfig, HeadLimits, Selection};
 use crate::chunk::{XorIterator, decode_histograms};
 use crate::wal::Generation;
 
@@ -103,6 +103,10 @@ pub(crate) fn floats(head: &Head) -> Vec<(Labels, Vec<(i64, f64)>)> {
 
 fn head() -> Head {
     Head::new(HeadConfig::default())
+}
+
+pub(crate) fn limited(limits: HeadLimits) -> HeadConfig {
+    HeadConfig { limits, ..HeadConfig::default() }
 }
 
 fn everything() -> [Matcher; 0] {

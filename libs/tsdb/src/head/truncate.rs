@@ -23,7 +23,6 @@ pub struct Truncated {
 
 /// See [`Head::truncate`].
 pub(super) fn truncate(head: &Head, before: i64) -> Truncated {
-    head.min_valid.fetch_max(before, Relaxed);
     let mut dropped = Truncated::default();
     let mut dead = Vec::new();
     for number in 0..head.stripes.len() {
@@ -62,11 +61,20 @@ fn drop_chunks(stripe: &mut Stripe, slot: u32, before: i64, dropped: &mut u64) -
         cold.chunks.shrink_to_fit();
         *dropped += old as u64;
     }
-    if hot.newest().is_some_and(|newest| newest < before) {
+    if let Some(late) = &mut cold.late {
+        *dropped += late.truncate(before);
+    }
+    cold.late.take_if(|late| late.is_empty());
+    if hot.open_newest().is_some_and(|newest| newest < before) {
         drop(hot.close());
         *dropped += 1;
     }
-    cold.pairs_len > 0 && cold.chunks.is_empty() && hot.newest().is_none()
+    let empty = cold.is_empty() && hot.open_newest().is_none();
+    if empty {
+        // Who comes before the series is collected finds it as if it were new.
+        hot.forget_newest();
+    }
+    cold.pairs_len > 0 && empty
 }
 
 /// Collects those of the series that still have no chunks; how many.
@@ -79,7 +87,7 @@ pub(super) fn collect(head: &Head, ids: &[u32]) -> u64 {
         let mut stripe = head.stripes[stripe].write();
         // Somebody may have appended meanwhile. With the index held, nobody can make a series in the slot.
         let empty = match (stripe.cold.get(slot), stripe.hot.get(slot)) {
-            (Some(cold), Some(hot)) if cold.pairs_len > 0 && cold.chunks.is_empty() && hot.newest().is_none() => cold,
+            (Some(cold), Some(hot)) if cold.pairs_len > 0 && cold.is_empty() && hot.open_newest().is_none() => cold,
             _ => continue,
         };
         pairs.extend_from_slice(stripe.pairs_of(empty));

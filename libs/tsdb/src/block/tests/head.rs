@@ -1,6 +1,6 @@
 use super::*;
-use crate::head::tests::{T0, batch, floats, labels, push};
-use crate::head::{Head, HeadConfig};
+use crate::head::tests::{T0, batch, floats, labels, limited, push};
+use crate::head::{Head, HeadConfig, HeadLimits};
 
 const HOUR: i64 = 3_600_000;
 
@@ -15,7 +15,7 @@ fn cut(fs: &FaultyFs, head: &Head, ulid: Ulid, range: (i64, i64)) -> Option<Bloc
 
 #[test]
 fn a_sealed_range_of_a_head_becomes_a_block() {
-    let head = Head::new(HeadConfig { creation_grace_ms: i64::MAX, ..HeadConfig::default() });
+    let head = Head::new(limited(HeadLimits { creation_grace_ms: i64::MAX, ..HeadLimits::default() }));
     let mut want: Series = Vec::new();
     for n in 0..600_i64 {
         let labels = labels(&[("__name__", "m"), ("n", &format!("{n:04}")), ("reversed", &format!("{:04}", 600 - n))]);
@@ -54,7 +54,7 @@ fn a_sealed_range_of_a_head_becomes_a_block() {
 
 #[test]
 fn dropping_drops_what_was_sealed_and_nothing_else() {
-    let head = Head::new(HeadConfig { creation_grace_ms: i64::MAX, ..HeadConfig::default() });
+    let head = Head::new(limited(HeadLimits { creation_grace_ms: i64::MAX, ..HeadLimits::default() }));
     let (gone, stays, lags) = (labels(&[("n", "gone")]), labels(&[("n", "stays")]), labels(&[("n", "lags")]));
     let minutes = |from: i64, to: i64| (from..to).map(|i| (T0 + i * 60_000, i as f64)).collect::<Vec<_>>();
     push(&head, &batch(&[(gone, &minutes(0, 50)), (stays.clone(), &minutes(0, 200)), (lags.clone(), &minutes(0, 30))]));
@@ -73,16 +73,31 @@ fn dropping_drops_what_was_sealed_and_nothing_else() {
     assert!(!floats(&head).iter().any(|(labels, _)| *labels == lags));
 }
 
+/// What is older than what was sealed is late; it is in no block before the next seal, and in one then.
 #[test]
-fn a_sealed_series_takes_nothing_that_is_older_than_what_was_sealed() {
+fn late_samples_of_a_sealed_series_wait_for_the_next_seal() {
     let head = Head::new(HeadConfig::default());
+    let fs = FaultyFs::new();
     let series = labels(&[("n", "1")]);
-    let one = |t: i64, v: f64| batch(&[(series.clone(), &[(T0 + t, v)])]);
-    push(&head, &one(0, 1.0));
-    head.seal(i64::MAX);
-    assert_eq!(push(&head, &one(-1, 1.0)).rejected.len(), 1);
-    assert!(push(&head, &one(1, 1.0)).rejected.is_empty());
-    assert_eq!(floats(&head), [(series.clone(), vec![(T0, 1.0), (T0 + 1, 1.0)])]);
+    let push = |samples: &[(i64, f64)]| push(&head, &batch(&[(series.clone(), samples)]));
+    let times = |block: &Block| -> Vec<i64> { read(block).into_iter().flat_map(|(_, p)| p).map(|p| p.t() - T0).collect() };
+    push(&[(T0, 1.0), (T0 + 100, 2.0)]);
+    assert_eq!(push(&[(T0 + 50, 1.0), (T0 + 60, 1.0)]).out_of_order, 2);
+    assert_eq!(head.seal(T0 + HOUR), [T0]);
+    let first = cut(&fs, &head, Ulid::new(1, 1), (T0, T0 + 2 * HOUR)).unwrap();
+    assert_eq!(times(&first), [0, 50, 60, 100]);
+    // Between the sealed late samples, and once more what is sealed.
+    assert_eq!(push(&[(T0 + 55, 1.0)]).out_of_order, 1);
+    assert_eq!(push(&[(T0 + 100, 2.0), (T0 + 50, 1.0)]).duplicates, 2);
+    head.drop_sealed(&[T0]);
+    assert_eq!(floats(&head), [(series.clone(), vec![(T0 + 55, 1.0)])]);
+    let out = push(&[(T0 + 20, 1.0), (T0 + 99, 1.0), (T0 + 101, 1.0)]);
+    assert_eq!((out.samples, out.out_of_order), (3, 2), "{:?}", out.rejected);
+    assert_eq!(head.seal(T0 + HOUR), [T0]);
+    let second = cut(&fs, &head, Ulid::new(2, 2), (T0, T0 + 2 * HOUR)).unwrap();
+    assert_eq!(times(&second), [20, 55, 99, 101]);
+    head.drop_sealed(&[T0]);
+    assert_eq!(head.series_count(), 0);
 }
 
 #[test]

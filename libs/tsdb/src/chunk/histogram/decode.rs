@@ -30,6 +30,47 @@ pub fn visit_histograms(encoding: ChunkEncoding, data: &[u8], visit: impl FnMut(
     }
 }
 
+/// Calls `visit` with the time of each sample, in order; on an error, of those before the damage. Makes no histograms.
+pub fn visit_histogram_times(encoding: ChunkEncoding, data: &[u8], visit: impl FnMut(i64)) -> Result<(), ChunkError> {
+    match encoding {
+        ChunkEncoding::Histogram => visit_times::<Int>(data, visit),
+        ChunkEncoding::FloatHistogram => visit_times::<Float>(data, visit),
+        ChunkEncoding::Xor => Err(ChunkError::NotHistograms),
+    }
+}
+
+fn visit_times<K: Kind>(data: &[u8], mut visit: impl FnMut(i64)) -> Result<(), ChunkError> {
+    let mut decoder = Decoder::<K>::new(data)?;
+    while let Some(state) = decoder.next()? {
+        visit(state.t);
+    }
+    Ok(())
+}
+
+/// The sample of a time, if there is one. Makes only that histogram. Of counter resets it says nothing.
+pub fn find_histogram(encoding: ChunkEncoding, data: &[u8], t: i64) -> Result<Option<HistogramSample>, ChunkError> {
+    match encoding {
+        ChunkEncoding::Histogram => find::<Int>(data, t),
+        ChunkEncoding::FloatHistogram => find::<Float>(data, t),
+        ChunkEncoding::Xor => Err(ChunkError::NotHistograms),
+    }
+}
+
+fn find<K: Kind>(data: &[u8], t: i64) -> Result<Option<HistogramSample>, ChunkError> {
+    let mut decoder = Decoder::<K>::new(data)?;
+    let hint = if decoder.header == ResetHeader::Gauge { CounterResetHint::Gauge } else { CounterResetHint::Unknown };
+    while let Some(state) = decoder.next()? {
+        if state.t >= t {
+            let value = (state.t == t).then(|| match state.sum() {
+                sum if is_stale_nan(sum) => K::build(&Layout::default(), CounterResetHint::Unknown, sum, &Counts::default()),
+                sum => K::build(&state.layout, hint, sum, &state.counts()),
+            });
+            return Ok(value.map(|value| HistogramSample { t, value }));
+        }
+    }
+    Ok(None)
+}
+
 fn visit_kind<K: Kind>(data: &[u8], mut visit: impl FnMut(HistogramSample)) -> Result<(), ChunkError> {
     let mut decoder = Decoder::<K>::new(data)?;
     let gauge = decoder.header == ResetHeader::Gauge;

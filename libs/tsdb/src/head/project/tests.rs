@@ -6,8 +6,8 @@ use model::batch::BatchBuilder;
 use model::{FloatHistogram, HistogramSample, HistogramValue, Labels, Projection, Sample, SeriesChunks, is_stale_nan, stale_nan};
 use proptest::prelude::*;
 
-use crate::head::tests::{Point, T0, labels, points, push};
-use crate::head::{Head, HeadConfig, SelectOrder};
+use crate::head::tests::{Point, T0, labels, limited, points, push};
+use crate::head::{Head, HeadLimits, SelectOrder};
 
 const NEWEST: Projection = Projection { newest_only: true, labels: None };
 
@@ -22,7 +22,7 @@ fn any_sample() -> impl Strategy<Value = (i64, Option<f64>)> {
 }
 
 fn head_of(histories: &[Vec<(i64, Option<f64>)>]) -> Head {
-    let head = Head::new(HeadConfig { creation_grace_ms: i64::MAX / 4, ..HeadConfig::default() });
+    let head = Head::new(limited(HeadLimits { creation_grace_ms: i64::MAX / 4, ..HeadLimits::default() }));
     let mut builder = BatchBuilder::new(bytes::Bytes::new());
     for (number, history) in histories.iter().enumerate() {
         let mut t = T0;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::{Chunk, ChunkEncoding, SeriesHash};
 
+use crate::block::recode::{self, Point};
+use crate::chunk::sample_count;
 use crate::head_chunks::{ChunkFile, ChunkKey, HeadChunkError};
 
 /// A finished chunk: 32 bytes, and its data. A series has one for half an hour or so.
@@ -109,6 +111,29 @@ impl ClosedChunk {
             ChunkData::Stored(file, at) => file.read(at, &self.key(series))?,
         };
         Ok(Chunk { encoding: self.encoding(), min_t: self.min_t, max_t: self.max_t(), data })
+    }
+
+    /// The chunk of what a block's encoder gave.
+    pub(in crate::head) fn from_chunk(chunk: &Chunk) -> Self {
+        Self::new(chunk.encoding, chunk.min_t, chunk.max_t, chunk.data.to_vec())
+    }
+
+    /// Lets `look` see the data, which is checked if it is stored.
+    pub(in crate::head) fn look<T>(&self, series: SeriesHash, look: impl FnOnce(&[u8]) -> T) -> Result<T, HeadChunkError> {
+        match self.data() {
+            ChunkData::Memory(data) => Ok(look(data)),
+            ChunkData::Stored(file, at) => Ok(look(&file.read(at, &self.key(series))?)),
+        }
+    }
+
+    /// Its samples, if they can be read.
+    pub(in crate::head) fn decode(&self, series: SeriesHash) -> Option<Vec<Point>> {
+        self.look(series, |data| recode::decode_data(self.encoding(), data).ok()).ok()?
+    }
+
+    /// How many samples it says it has; 0 if it cannot be read.
+    pub(in crate::head) fn samples(&self, series: SeriesHash) -> usize {
+        self.look(series, |data| sample_count(data).unwrap_or_default()).map_or(0, usize::from)
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) enum Appended {
 
 impl OpenHistograms {
     /// A chunk of which nothing before is known.
-    pub(super) fn begin(sample: &HistogramSample) -> Result<Self, ChunkError> {
+    pub(in crate::head) fn begin(sample: &HistogramSample) -> Result<Self, ChunkError> {
         let empty = match &sample.value {
             HistogramValue::Int(_) => Appender::Int(HistogramAppender::new()),
             HistogramValue::Float(_) => Appender::Float(FloatHistogramAppender::new()),

@@ -8,16 +8,70 @@ fn verdicts_of_samples() {
     let a = labels(&[("__name__", "a")]);
     let first = push(&head, &batch(&[(a.clone(), &[(T0 - 10, 1.0), (T0, 2.0)])]));
     assert_eq!((first.samples, first.created, first.rejected.len()), (2, 1, 0));
-    // The same sample again, another value at its time, an older one, a newer one, and one too far ahead.
-    let grace = HeadConfig::default().creation_grace_ms;
-    let times = [(T0, 2.0), (T0, 3.0), (T0 - 5, 9.0), (T0 + grace, 4.0), (T0 + grace + 1, 5.0)];
+    // The same samples again, another value at their times, a late one, one too far back, one at the end of the clock's grace, and one behind it.
+    let HeadLimits { creation_grace_ms: grace, out_of_order_time_window_ms: window, .. } = HeadLimits::default();
+    let times = [
+        (T0, 2.0),
+        (T0, 3.0),
+        (T0 - 10, 1.0),
+        (T0 - 10, 3.0),
+        (T0 - window, 9.0),
+        (T0 - window - 1, 8.0),
+        (T0 + grace, 4.0),
+        (T0 + grace + 1, 5.0),
+    ];
     let out = push(&head, &batch(&[(a.clone(), &times)]));
-    assert_eq!((out.samples, out.duplicates), (1, 1));
-    let want = [(0, RejectReason::DuplicateTimestamp, 1), (0, RejectReason::OutOfOrder, 1), (0, RejectReason::TooFarInFuture, 1)];
-    assert_eq!(reasons(&out), want);
-    assert_eq!(out.rejected[0].detail, format!("value 3 at timestamp {T0} differs from the one that is there, 2"));
-    assert!(out.rejected[2].detail.contains("creation_grace_period"));
-    assert_eq!(floats(&head), [(a, vec![(T0 - 10, 1.0), (T0, 2.0), (T0 + grace, 4.0)])]);
+    assert_eq!((out.samples, out.out_of_order, out.duplicates), (2, 1, 2));
+    let mut got = reasons(&out);
+    got.sort_unstable();
+    let want = [(0, RejectReason::DuplicateTimestamp, 2), (0, RejectReason::TooOld, 1), (0, RejectReason::TooFarInFuture, 1)];
+    assert_eq!(got, want);
+    let detail = |reason| out.rejected.iter().find(|r| r.reason == reason).unwrap().detail.as_str();
+    assert_eq!(detail(RejectReason::DuplicateTimestamp), format!("value 3 at timestamp {} differs from the one that is there, 1", T0 - 10));
+    assert!(detail(RejectReason::TooFarInFuture).contains("creation_grace_period_ms"));
+    let old = T0 - window - 1;
+    let want =
+        format!("timestamp {old} is more than 600000 ms (out_of_order_time_window_ms) older than the newest sample of the series, {T0}");
+    assert_eq!(detail(RejectReason::TooOld), want);
+    assert_eq!(floats(&head), [(a.clone(), vec![(T0 - window, 9.0), (T0 - 10, 1.0), (T0, 2.0), (T0 + grace, 4.0)])]);
+    // Limits are live.
+    head.set_limits(&HeadLimits { out_of_order_time_window_ms: 0, creation_grace_ms: 2 * grace, ..HeadLimits::default() });
+    let out = push(&head, &batch(&[(a, &[(T0 - 1, 1.0), (T0 - 10, 1.0), (T0 + grace + 1, 5.0)])]));
+    assert_eq!((out.samples, out.duplicates, reasons(&out)), (1, 1, vec![(0, RejectReason::OutOfOrder, 1)]));
+    assert!(out.rejected[0].detail.contains("out_of_order_time_window_ms is 0"), "{:?}", out.rejected);
+}
+
+/// Late histograms that contradict themselves are told of, as those in order are.
+#[test]
+fn late_histograms_are_checked() {
+    let head = head();
+    let a = labels(&[("__name__", "a")]);
+    let mut builder = BatchBuilder::new(Bytes::new());
+    builder.histogram(HistogramSample { t: T0, value: histogram(4) });
+    builder.end_series_with(a.hash(), a.as_block());
+    push(&head, &builder.finish());
+    let mut builder = BatchBuilder::new(Bytes::new());
+    let broken = Histogram { schema: 99, count: 1, ..Histogram::default() };
+    builder.histogram(HistogramSample { t: T0 - 2, value: HistogramValue::Int(Box::new(broken)) });
+    builder.histogram(HistogramSample { t: T0 - 1, value: histogram(3) });
+    builder.end_series_with(a.hash(), a.as_block());
+    let out = push(&head, &builder.finish());
+    assert_eq!((out.histograms, out.out_of_order, reasons(&out)), (1, 1, vec![(0, RejectReason::InvalidHistogram, 1)]));
+}
+
+/// A sender that was cut off for a day catches up, shuffled within pushes, while newer samples of other series come: all of that is in order.
+#[test]
+fn a_cut_off_sender_catches_up() {
+    let head = head();
+    let [a, b] = ["a", "b"].map(|name| labels(&[("__name__", name)]));
+    push(&head, &batch(&[(b, &[(T0, 1.0)])]));
+    for hour in 0..24 {
+        let start = T0 - 86_400_000 + hour * 3_600_000;
+        let samples: Vec<_> = (0..240).map(|i| (start + (i * 67 % 240) * 15_000, i as f64)).collect();
+        let out = push(&head, &batch(&[(a.clone(), &samples)]));
+        assert_eq!((out.samples, out.out_of_order), (240, 0));
+    }
+    assert_eq!(floats(&head)[0].1.len(), 24 * 240);
 }
 
 #[test]
@@ -48,7 +102,7 @@ fn only_the_selection_is_appended() {
 
 #[test]
 fn series_limit_and_refused_times_make_no_series() {
-    let head = Head::new(HeadConfig { max_series: 1, ..HeadConfig::default() });
+    let head = Head::new(limited(HeadLimits { max_series: 1, ..HeadLimits::default() }));
     let [a, b] = ["a", "b"].map(|name| labels(&[("__name__", name)]));
     let future: &[(i64, f64)] = &[(T0 + 3_600_000, 1.0)];
     assert_eq!(reasons(&push(&head, &batch(&[(b.clone(), future)]))), [(0, RejectReason::TooFarInFuture, 1)]);
@@ -56,7 +110,7 @@ fn series_limit_and_refused_times_make_no_series() {
     let out = push(&head, &batch(&[(a.clone(), &[(T0, 1.0)]), (b.clone(), &[(T0, 1.0), (T0 + 1, 1.0)]), (a, &[(T0 + 1, 1.0)])]));
     assert_eq!((out.samples, reasons(&out)), (2, vec![(1, RejectReason::SeriesLimit, 2)]));
     assert!(out.rejected[0].detail.contains("1 series in memory (max_series)"));
-    head.set_max_series(2);
+    head.set_limits(&HeadLimits { max_series: 2, ..HeadLimits::default() });
     assert_eq!(push(&head, &batch(&[(b, &[(T0, 1.0)])])).created, 1);
     assert_eq!(head.stats().label_pairs, 2);
 }

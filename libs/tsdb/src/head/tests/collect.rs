@@ -66,6 +66,7 @@ fn old_chunks_go_and_old_samples_are_refused() {
     let a = labels(&[("__name__", "a")]);
     let samples: Vec<_> = (0..240).map(|i| (T0 + i * 1000, 1.0)).collect();
     push(&head, &batch(&[(a.clone(), &samples)]));
+    head.set_oldest_accepted(T0 + 120_000);
     let dropped = head.truncate(T0 + 120_000);
     assert_eq!((dropped.chunks, dropped.series), (1, 0));
     assert_eq!(floats(&head)[0].1.len(), 120);
@@ -73,8 +74,39 @@ fn old_chunks_go_and_old_samples_are_refused() {
     let out = push(&head, &batch(&[(b, &[(T0 + 119_999, 1.0), (T0 + 120_000, 1.0)])]));
     assert_eq!((out.samples, reasons(&out)), (1, vec![(0, RejectReason::TooOld, 1)]));
     // The bound never goes back.
-    head.truncate(T0);
+    head.set_oldest_accepted(T0);
     assert_eq!(reasons(&push(&head, &batch(&[(a, &[(T0, 1.0)])]))), [(0, RejectReason::TooOld, 1)]);
     let stats = head.stats();
     assert_eq!((stats.min_t, stats.max_t), (Some(T0 + 120_000), Some(T0 + 239_000)));
+}
+
+/// Who was collected comes back as if new: no sample is late.
+#[test]
+fn a_collected_series_has_no_newest_sample() {
+    let head = head();
+    let [a, b] = ["a", "b"].map(|name| labels(&[("__name__", name)]));
+    let late = T0 - 3_600_000;
+    push(&head, &batch(&[(a.clone(), &[(T0, 1.0)]), (b.clone(), &[(T0, 1.0)])]));
+    assert_eq!(reasons(&push(&head, &batch(&[(a.clone(), &[(late, 1.0)])]))), [(0, RejectReason::TooOld, 1)]);
+    assert_eq!(head.truncate(T0 + 1).series, 2);
+    let out = push(&head, &batch(&[(a, &[(late, 1.0)])]));
+    assert_eq!((out.samples, out.out_of_order), (1, 0));
+}
+
+/// Late samples go with the rest of their series.
+#[test]
+fn late_samples_are_truncated() {
+    let head = head();
+    let a = labels(&[("__name__", "a")]);
+    push(&head, &batch(&[(a.clone(), &[(T0, 1.0)])]));
+    let late: Vec<_> = (1..200).map(|i| (T0 - 1000 * i, 1.0)).collect();
+    push(&head, &batch(&[(a.clone(), &late)]));
+    push(&head, &batch(&[(a, &[(T0 - 500, 1.0)])]));
+    let stats = head.stats();
+    assert_eq!((stats.late_chunks, stats.late_open_samples, stats.out_of_order_total), (2, 1, 200));
+    assert!(stats.memory.late > 0);
+    assert_eq!(head.truncate(T0 - 250).series, 0);
+    let stats = head.stats();
+    assert_eq!((stats.late_chunks, stats.late_open_samples, stats.chunks), (0, 0, 1));
+    assert_eq!(head.truncate(T0 + 1).series, 1);
 }

@@ -71,7 +71,7 @@ fn a_damaged_chunk_is_an_error_of_its_series_alone() {
         bytes[at] ^= 1;
     });
     let error = head.select(&[], i64::MIN, i64::MAX).unwrap_err();
-    let HeadError::Stored(stored) = &error;
+    let HeadError::Stored(stored) = &error else { panic!("{error}") };
     assert!(stored.is_damage());
     assert!(error.to_string().contains("/chunks_head/000001 is damaged at byte "), "{error}");
     let whole = (0..10).filter(|n| head.select(&[Matcher::equal("n", &n.to_string())], i64::MIN, i64::MAX).is_ok());

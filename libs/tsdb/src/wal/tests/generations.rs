@@ -36,7 +36,7 @@ fn old_generations_go_and_living_series_stay() {
     assert_eq!(stats.disk_bytes, fs.paths().iter().map(|p| fs.edit(p, |b| b.len() as u64)).sum::<u64>());
     let (wal, replay) = open(&fs.after_power_cut(), config());
     let head = Arc::new(Head::new(HeadConfig::default()));
-    head.truncate(T0 + 8 * HOUR);
+    head.set_oldest_accepted(T0 + 8 * HOUR);
     let report = replay_into(replay, &head);
     assert_eq!((floats(&head), report.heads.orphans), (node.floats(), 0));
     drop(wal);
