@@ -11,7 +11,7 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use model::{BatchBuilder, LabelBlock, Labels, Matcher, Sample, TenantId, WriteBatch};
 use tsdb::head::SelectOrder;
-use tsdb::{AppendOutcome, Generation, Head, HeadConfig, Selection, Wal, WalConfig};
+use tsdb::{AppendOutcome, Generation, Head, HeadConfig, HeadLimits, Selection, Wal, WalConfig};
 
 const SERIES: usize = 200_000;
 const PUSH: usize = 2_000;
@@ -123,6 +123,107 @@ fn append(c: &mut Criterion) {
         }
     }
     group.finish();
+}
+
+/// Late samples: each push brings one for 2,000 series that have newer ones; and 2,000 of one series in no order, as a sender with many shards brings them.
+fn late(c: &mut Criterion) {
+    let limits = HeadLimits { out_of_order_time_window_ms: i64::MAX, ..HeadLimits::default() };
+    let config = HeadConfig { limits, ..HeadConfig::default() };
+    let load = Load::new(20_000);
+    let head = Head::new(config.clone());
+    let mut out = AppendOutcome::new();
+    (0..60).for_each(|scrape| push_all(&head, &load.scrape(scrape), &mut out));
+    let mut push = |head: &Head, batch: &WriteBatch| {
+        let start = Instant::now();
+        head.append(batch, Selection::All, Generation(1), i64::MAX - 1_000_000, &mut out);
+        let time = start.elapsed();
+        assert_eq!(out.samples, PUSH as u64);
+        time
+    };
+    let mut group = c.benchmark_group("late");
+    group.throughput(Throughput::Elements(PUSH as u64)).sample_size(20);
+    let mut pushes = 0;
+    group.bench_function("20k series, one late sample each", |b| {
+        b.iter_custom(|rounds| {
+            (0..rounds).fold(Duration::ZERO, |time, _| {
+                // Between two scrapes, going backwards.
+                let (round, first) = (pushes / 10, pushes % 10 * PUSH);
+                let t = START + (58 - round % 59) * SCRAPE_MS + 1 + round / 59;
+                pushes += 1;
+                time + push(&head, &batch(&load.labels[first as usize..first as usize + PUSH], |i| Sample { t, v: value(i, round) }))
+            })
+        });
+    });
+    let head = Head::new(config);
+    let one = std::slice::from_ref(&load.labels[0]);
+    push_all(&head, &[batch(one, |_| Sample { t: START + 20_000_000, v: 1.0 })], &mut AppendOutcome::new());
+    let mut sent = 0_i64;
+    group.bench_function("one series, 2000 a push, shuffled over 3 hours", |b| {
+        b.iter_custom(|rounds| {
+            (0..rounds).fold(Duration::ZERO, |time, _| {
+                let mut builder = BatchBuilder::new(Bytes::new());
+                for _ in 0..PUSH {
+                    // A step without a common factor with the prime: each time comes once.
+                    builder.sample(Sample { t: START + sent * 7_919_777 % 10_000_019, v: sent as f64 });
+                    sent += 1;
+                }
+                builder.end_series_with(one[0].hash(), one[0].as_block());
+                time + push(&head, &builder.finish())
+            })
+        });
+    });
+    group.finish();
+    let stats = head.stats();
+    eprintln!("one series: {sent} late samples in {} chunks, {} waiting", stats.late_chunks, stats.late_open_samples);
+}
+
+/// A label of 100,000 values: what patterns cost, and how long a push of a new series waits for the index meanwhile.
+fn patterns(c: &mut Criterion) {
+    let head = Head::new(HeadConfig::default());
+    let mut out = AppendOutcome::new();
+    let series = |i: usize| Labels::from_pairs([("__name__", format!("m{}", i % 100)), ("pod", format!("service-{}-{i:06x}", i % 500))]);
+    let all: Vec<Labels> = (0..100_000).map(series).collect();
+    all.chunks(PUSH).for_each(|labels| push_all(&head, &[batch(labels, |_| Sample { t: START, v: 1.0 })], &mut out));
+    let pod = |value: &str| Matcher::new(model::MatchOp::Regex, "pod", value).unwrap();
+    let cases = [
+        ("prefix", vec![pod("service-77-.*")]),
+        ("suffix", vec![pod(".*77")]),
+        ("contains", vec![pod(".*-77.*")]),
+        ("prefixes", vec![pod("service-7-.*|service-77-.*")]),
+        ("automaton", vec![pod("service-[0-9]+7-.*[a-f]")]),
+        ("name and automaton, 1,000 series", vec![Matcher::equal("__name__", "m7"), pod("service-[0-9]+7-.*[a-f]")]),
+    ];
+    let mut group = c.benchmark_group("100k values");
+    group.sample_size(20);
+    for (what, matchers) in &cases {
+        group.bench_function(*what, |b| b.iter(|| head.select_ids(matchers, SelectOrder::Any)));
+    }
+    group.finish();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (longest, selections) = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut selections = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                black_box(head.select_ids(&cases[4].1, SelectOrder::Any));
+                selections += 1;
+            }
+            selections
+        });
+        let new: Vec<WriteBatch> =
+            (0..2_000).map(|i| batch(&[Labels::from_pairs([("new", i.to_string())])], |_| Sample { t: START, v: 1.0 })).collect();
+        let mut times: Vec<Duration> = new
+            .iter()
+            .map(|batch| {
+                let start = Instant::now();
+                push_all(&head, std::slice::from_ref(batch), &mut out);
+                start.elapsed()
+            })
+            .collect();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        times.sort_unstable();
+        ([times[times.len() / 2], times[times.len() * 99 / 100], times[times.len() - 1]], reader.join().unwrap())
+    });
+    eprintln!("2,000 new series during {selections} selections by a pattern: median, p99, longest {longest:?}");
 }
 
 fn create(c: &mut Criterion) {
@@ -280,5 +381,5 @@ fn wal(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, memory, append, create, select, wal);
+criterion_group!(benches, memory, append, late, create, select, patterns, wal);
 criterion_main!(benches);

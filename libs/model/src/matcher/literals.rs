@@ -29,6 +29,32 @@ pub(super) fn expand(hir: &Hir) -> Option<Vec<String>> {
     Some(values)
 }
 
+/// What values begin with that fit, if nothing more is asked of them: `(a|b)c.*`, `a.*|b.*`. Sorted, and none begins with another.
+pub(super) fn prefixes(hir: &Hir) -> Option<Vec<String>> {
+    let mut all = Vec::new();
+    gather_prefixes(hir, &mut Expansion { budget: MAX_COPIED }, 0, &mut all)?;
+    all.sort_unstable();
+    all.dedup_by(|longer, shorter| longer.starts_with(shorter.as_str()));
+    Some(all)
+}
+
+fn gather_prefixes(hir: &Hir, expansion: &mut Expansion, depth: usize, out: &mut Vec<String>) -> Option<()> {
+    match hir.kind() {
+        _ if depth > MAX_DEPTH => None,
+        HirKind::Capture(capture) => gather_prefixes(&capture.sub, expansion, depth + 1, out),
+        HirKind::Alternation(parts) => parts.iter().try_for_each(|part| gather_prefixes(part, expansion, depth + 1, out)),
+        HirKind::Concat(parts) => {
+            let (last, before) = parts.split_last()?;
+            if piece(last)? != Piece::Any {
+                return None;
+            }
+            out.extend(expansion.concatenation(before, true, false, depth + 1)?);
+            Some(())
+        }
+        _ => None,
+    }
+}
+
 struct Expansion {
     budget: usize,
 }

@@ -26,6 +26,8 @@ enum Shape {
     Set(Vec<String>),
     /// `a.*`; with `longer`, `a.+`.
     StartsWith { prefix: String, longer: bool },
+    /// `(a|b).*`: sorted, and none begins with another.
+    StartsWithAny(Vec<String>),
     /// `.*a`; with `longer`, `.+a`.
     EndsWith { suffix: String, longer: bool },
     /// `.*a.*`
@@ -51,6 +53,11 @@ impl Pattern {
             Shape::NonEmpty => !value.is_empty(),
             Shape::Set(values) => values.binary_search_by(|v| v.as_str().cmp(value)).is_ok(),
             Shape::StartsWith { prefix, longer } => value.strip_prefix(prefix.as_str()).is_some_and(|rest| !(*longer && rest.is_empty())),
+            Shape::StartsWithAny(prefixes) => {
+                // The greatest that is not greater than the value is the only one that can begin it.
+                let after = prefixes.partition_point(|prefix| prefix.as_str() <= value);
+                after.checked_sub(1).and_then(|at| prefixes.get(at)).is_some_and(|prefix| value.starts_with(prefix.as_str()))
+            }
             Shape::EndsWith { suffix, longer } => value.strip_suffix(suffix.as_str()).is_some_and(|rest| !(*longer && rest.is_empty())),
             Shape::Contains(finder) => finder.find(value.as_bytes()).is_some(),
             Shape::Automaton { prefix, regex } => value.starts_with(prefix.as_str()) && regex.is_match(value),
@@ -80,8 +87,14 @@ fn shortcut(hir: &Hir) -> Option<Shape> {
     if let Some(values) = literals::expand(hir) {
         return Some(Shape::Set(values));
     }
-    let pieces = literals::pieces(hir)?;
-    Some(match pieces.as_slice() {
+    match literals::pieces(hir).and_then(|pieces| of_pieces(&pieces)) {
+        Some(shape) => Some(shape),
+        None => literals::prefixes(hir).map(Shape::StartsWithAny),
+    }
+}
+
+fn of_pieces(pieces: &[Piece]) -> Option<Shape> {
+    Some(match pieces {
         [Piece::Any] => Shape::Any,
         [Piece::Some] => Shape::NonEmpty,
         [Piece::Literal(prefix), rest @ (Piece::Any | Piece::Some)] => {

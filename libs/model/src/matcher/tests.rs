@@ -158,6 +158,21 @@ fn shortcuts_cover_what_dashboards_send() {
 }
 
 #[test]
+fn prefixes_are_exact() {
+    fits("(a|bc|b)-.*", &["a-", "a-x\n", "bc-b", "b-"], &["", "a", "bd-", "xa-"]);
+    fits("a.*|b1.*|ab.*|c(d|e).*", &["a", "abc", "b1", "cd", "cex"], &["", "b", "b2", "cf", "c"]);
+    fits("(a|).*", &["", "a", "x"], &[]);
+    fits("(a$|b).*", &["a", "b", "bc"], &["ab"]);
+    fits("(a|b.*)", &["a", "b", "bx"], &["ax"]);
+    fits("(?i:x)y.*", &["xy", "Xyz"], &["xY"]);
+    fits("a.*|b.+", &["a", "bx"], &["b"]);
+    fits("(a.*)b.*", &["ab", "axb"], &["a"]);
+    assert_eq!(regex("service-(1|2).*|job-.*").cost(), 0);
+    let many = (0..300).map(|i| format!("pod-{i}-.*")).collect::<Vec<_>>().join("|");
+    fits(&many, &["pod-0-x", "pod-299-", "pod-17-pod-x"], &["pod-300-x", "pod-17", "pod-170"]);
+}
+
+#[test]
 fn groups_can_be_captured() {
     let regex = compile_anchored(r"(?P<host>[^:]+):(?<port>\d+)").expect("the pattern compiles");
     let captures = regex.captures("db:5432").expect("it matches");

@@ -39,6 +39,7 @@ pub(super) struct Index {
     /// A name stays when its last pair goes: names are few.
     names: Vec<Name>,
     by_name: HashMap<Box<str>, u32>,
+    removals: u64,
 }
 
 /// The labels of a block as encoded. Ends early where the bytes are not a block.
@@ -113,6 +114,7 @@ impl Index {
 
     /// Removes collected series from these pairs; pairs without series go.
     pub(super) fn remove_series(&mut self, pairs: &mut Vec<u32>, gone: impl Fn(u32) -> bool) {
+        self.removals = self.removals.wrapping_add(1);
         pairs.sort_unstable();
         pairs.dedup();
         let mut names = Vec::new();
@@ -161,13 +163,24 @@ impl Index {
         id.map_or(&[], |id| &self.pairs[*id as usize].series)
     }
 
-    /// The values of a label name with their series, in no order.
-    pub(super) fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = (&'a str, &'a [u32])> {
-        let pairs = self.by_name.get(name).map_or(&[][..], |id| &self.names[*id as usize].pairs);
-        pairs.iter().filter_map(|id| {
-            let pair = self.pairs.get(*id as usize)?;
-            Some((parse(&pair.wire)?.1, pair.series.as_slice()))
-        })
+    /// The pairs with this name, in no order.
+    pub(super) fn pairs_with_name(&self, name: &str) -> &[u32] {
+        self.by_name.get(name).and_then(|id| self.names.get(*id as usize)).map_or(&[], |name| &name.pairs)
+    }
+
+    /// Whether any series has or just gets the pair; others may be given to other labels.
+    pub(super) fn is_used(&self, pair: u32) -> bool {
+        self.pairs.get(pair as usize).is_some_and(|p| !p.wire.is_empty())
+    }
+
+    /// The series with a pair, ascending.
+    pub(super) fn series_of(&self, pair: u32) -> &[u32] {
+        self.pairs.get(pair as usize).map_or(&[], |p| &p.series)
+    }
+
+    /// How often series were removed. While it is the same, every id means the same series.
+    pub(super) fn removals(&self) -> u64 {
+        self.removals
     }
 
     /// The names that any series has, in no order.

@@ -8,7 +8,7 @@ use model::{Chunk, Labels, Matcher, Projection, SeriesChunks};
 
 use super::overlap::Overlap;
 use super::project::{CopiedChunks, ProjectedLabels};
-use super::select::ids;
+use super::select::{find, labels_match, visit_values};
 use super::series::{ChunkData, Cold, Hot, OpenChunk};
 use super::{Head, HeadError, SeriesRef};
 
@@ -109,13 +109,16 @@ fn chunks(hot: &Hot, cold: &Cold, range: (i64, i64), series: usize, copies: &mut
 /// Calls `visit` with the pair ids of every series that matches and has chunks in the range, until it says no. The index is held
 /// meanwhile for [`READ_BATCH`] series at a time; ids of pairs are meaningful only within one call.
 fn visit_pairs(head: &Head, matchers: &[Matcher], min_t: i64, max_t: i64, mut visit: impl FnMut(&super::index::Index, &[u32]) -> bool) {
-    for batch in ids(head, matchers).chunks(READ_BATCH) {
+    let found = find(head, matchers);
+    for batch in found.ids.chunks(READ_BATCH) {
         let index = head.index.read();
+        let stale = found.is_stale(&index);
         for id in batch {
             let (stripe, slot) = head.locate(*id);
             let stripe = head.stripes[stripe].read();
             if let (Some(hot), Some(cold)) = (stripe.hot.get(slot), stripe.cold.get(slot))
                 && in_range(hot, cold, min_t, max_t)
+                && (!stale || labels_match(&index, stripe.pairs_of(cold), matchers))
                 && !visit(&index, stripe.pairs_of(cold))
             {
                 return;
@@ -129,11 +132,6 @@ fn in_range(hot: &Hot, cold: &Cold, min_t: i64, max_t: i64) -> bool {
     hot.open_overlaps(min_t, max_t) || cold.chunks.iter().any(|c| c.overlaps(min_t, max_t)) || late()
 }
 
-/// Whether a slot that was freed and given to another series since the ids were found still answers the matchers.
-fn still_matches(labels: &Labels, matchers: &[Matcher]) -> bool {
-    matchers.iter().all(|m| m.matches(labels.get(&m.name).unwrap_or_default()))
-}
-
 /// See [`Head::series`].
 pub(super) fn series(head: &Head, matchers: &[Matcher], min_t: i64, max_t: i64, limit: usize) -> Vec<Labels> {
     let mut out = Vec::new();
@@ -142,10 +140,7 @@ pub(super) fn series(head: &Head, matchers: &[Matcher], min_t: i64, max_t: i64, 
         return out;
     }
     visit_pairs(head, matchers, min_t, max_t, |index, pairs| {
-        let labels = index.labels(pairs, &mut block);
-        if still_matches(&labels, matchers) {
-            out.push(labels);
-        }
+        out.push(index.labels(pairs, &mut block));
         out.len() < limit
     });
     out
@@ -180,7 +175,9 @@ pub(super) fn label_values(head: &Head, name: &str, matchers: &[Matcher], min_t:
         return Vec::new();
     }
     let mut values: Vec<String> = if matchers.is_empty() {
-        head.index.read().values(name).map(|(value, _)| value.to_owned()).collect()
+        let mut values = Vec::new();
+        visit_values(head, name, |value, _| values.push(value.to_owned()));
+        values
     } else {
         let mut values = HashSet::new();
         let mut block = Vec::new();

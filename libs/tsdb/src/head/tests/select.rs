@@ -94,3 +94,79 @@ fn limits_and_ranges_of_label_calls() {
     assert_eq!(head.select_ids(&[], SelectOrder::Any).len(), all.len());
     assert!(head.label_values("missing", &[], T0, T0, 9).is_empty());
 }
+
+/// Labels with more values than are compared at a time; and few series to look at beside them.
+#[test]
+fn labels_with_many_values() {
+    let head = head();
+    let all: Vec<Labels> = (0..3_000)
+        .map(|i| labels(&[("__name__", if i % 1_000 == 7 { "rare" } else { "m" }), ("pod", &format!("pod-{}-{i}", i % 10))]))
+        .collect();
+    for part in all.chunks(500) {
+        let series: Vec<_> = part.iter().map(|l| (l.clone(), [(T0, 1.0)].as_slice())).collect();
+        push(&head, &batch(&series));
+    }
+    let pods = ["pod-7-.*", "pod-.*7", ".*-7-.*", "pod-(1|7)-.*", "pod-[0-8]-[0-9]+", "(pod-7-7|pod-7-1007|x.*)", ".+", "", "pod-7-7|"];
+    for (pattern, not) in pods.iter().flat_map(|p| [(p, false), (p, true)]) {
+        let pod = Matcher::new(if not { MatchOp::NotRegex } else { MatchOp::Regex }, "pod", pattern).unwrap();
+        let absent = Matcher::new(MatchOp::NotRegex, "absent", pattern).unwrap();
+        for matchers in [vec![pod.clone()], vec![pod.clone(), Matcher::equal("__name__", "rare")], vec![absent, pod]] {
+            let mut found = head.series(&matchers, i64::MIN, i64::MAX, usize::MAX);
+            found.sort();
+            assert_eq!(found, naive(&all, &matchers), "{matchers:?}");
+        }
+    }
+    assert_eq!(head.label_values("pod", &[], i64::MIN, i64::MAX, usize::MAX).len(), 3_000);
+}
+
+/// While series come and go and their ids are given again, nothing is found that does not match, and nothing that stays is missed.
+#[test]
+fn selections_under_churn() {
+    let head = Head::new(HeadConfig { stripes: 2, ..HeadConfig::default() });
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let push_at = |labels: &[Labels], t: i64| {
+        let series: Vec<_> = labels.iter().map(|l| (l.clone(), [(t, 1.0)])).collect();
+        let series: Vec<_> = series.iter().map(|(l, s)| (l.clone(), s.as_slice())).collect();
+        let mut out = AppendOutcome::new();
+        head.append(&batch(&series), Selection::All, Generation(1), t, &mut out);
+    };
+    let stay: Vec<Labels> = (0..600).map(|i| labels(&[("kind", "stays"), ("pod", &format!("even-{i}"))])).collect();
+    let come = |round: usize| -> Vec<Labels> {
+        let kind = if round.is_multiple_of(2) { "even" } else { "odd" };
+        (0..700).map(|i| labels(&[("kind", kind), ("pod", &format!("{kind}-{round}-{i}"))])).collect()
+    };
+    let matcher = |op, pattern| Matcher::new(op, "pod", pattern).unwrap();
+    let selectors = [
+        vec![matcher(MatchOp::Regex, "even-[0-9-]+")],
+        vec![matcher(MatchOp::NotRegex, "odd-[0-9-]+")],
+        vec![matcher(MatchOp::Regex, "ev.*"), Matcher::equal("kind", "stays")],
+        vec![matcher(MatchOp::NotRegex, "odd-.*1"), matcher(MatchOp::Regex, ".+"), matcher(MatchOp::NotRegex, "odd-.*[^1]")],
+    ];
+    push_at(&stay, T0 + 1_000_000);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..60_i64 {
+                push_at(&come(round as usize), T0 + round);
+                head.truncate(T0 + round);
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        for selectors in selectors.chunks(2) {
+            let (head, stop) = (&head, &stop);
+            scope.spawn(move || {
+                loop {
+                    let last = stop.load(std::sync::atomic::Ordering::Relaxed);
+                    for matchers in selectors {
+                        let found = head.select(matchers, i64::MIN, i64::MAX).unwrap();
+                        let matches = |l: &Labels| matchers.iter().all(|m| m.matches(l.get(&m.name).unwrap_or_default()));
+                        assert!(found.iter().all(|s| matches(&s.labels)), "{matchers:?}");
+                        assert_eq!(found.iter().filter(|s| s.labels.get("kind") == Some("stays")).count(), 600, "{matchers:?}");
+                    }
+                    if last {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+}
