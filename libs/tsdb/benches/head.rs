@@ -147,10 +147,10 @@ fn late(c: &mut Criterion) {
         b.iter_custom(|rounds| {
             (0..rounds).fold(Duration::ZERO, |time, _| {
                 // Between two scrapes, going backwards.
-                let (round, first) = (pushes / 10, pushes % 10 * PUSH);
+                let (round, first) = ((pushes / 10) as i64, pushes % 10 * PUSH);
                 let t = START + (58 - round % 59) * SCRAPE_MS + 1 + round / 59;
                 pushes += 1;
-                time + push(&head, &batch(&load.labels[first as usize..first as usize + PUSH], |i| Sample { t, v: value(i, round) }))
+                time + push(&head, &batch(&load.labels[first..first + PUSH], |i| Sample { t, v: value(i, round) }))
             })
         });
     });
