@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+/// How long a server may take to be ready: it may have a long log to replay.
+const START_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// Where the server is.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Where {
@@ -18,13 +21,24 @@ pub(crate) struct Where {
     /// The binary to start [default: plimsoll beside this program]
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// Settings of the server that is started: a YAML file
+    #[arg(long)]
+    config: Option<PathBuf>,
 }
 
 /// A server; one that was started here is ended on drop.
 pub(crate) struct Server {
     pub(crate) url: String,
     pids: Vec<u32>,
-    own: Option<(Child, PathBuf)>,
+    own: Option<Own>,
+}
+
+/// A server that was started here.
+struct Own {
+    child: Child,
+    dir: PathBuf,
+    binary: PathBuf,
+    flags: Vec<String>,
 }
 
 /// What a process has used so far.
@@ -33,11 +47,13 @@ pub(crate) struct Usage {
     pub(crate) cpu_seconds: f64,
     pub(crate) rss_bytes: u64,
     pub(crate) peak_rss_bytes: u64,
+    /// The part of `rss_bytes` that is mapped files: the program's, and those that the kernel may take back at any time.
+    pub(crate) file_rss_bytes: u64,
 }
 
 impl Server {
     /// Finds or starts the server and waits until it is ready.
-    pub(crate) async fn get(place: &Where) -> anyhow::Result<Self> {
+    pub(crate) async fn get(place: &Where, multitenancy: bool) -> anyhow::Result<Self> {
         if let Some(url) = &place.url {
             return Ok(Self { url: url.trim_end_matches('/').to_owned(), pids: place.pid.clone(), own: None });
         }
@@ -46,23 +62,45 @@ impl Server {
         let dir = std::env::temp_dir().join(format!("plimsoll-loadtest-{}", std::process::id()));
         std::fs::create_dir_all(&dir)?;
         let (http, grpc) = (free_port()?, free_port()?);
-        let log = std::fs::File::create(dir.join("log"))?;
-        let child = Command::new(&binary)
-            .args(["run", "--http-listen", &format!("127.0.0.1:{http}"), "--grpc-listen", &format!("127.0.0.1:{grpc}"), "--data-dir"])
-            .arg(dir.join("data"))
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("start {}", binary.display()))?;
-        let server = Self { url: format!("http://127.0.0.1:{http}"), pids: vec![child.id()], own: Some((child, dir)) };
+        let mut flags = vec!["run".to_owned(), format!("--http-listen=127.0.0.1:{http}"), format!("--grpc-listen=127.0.0.1:{grpc}")];
+        flags.push(format!("--data-dir={}", dir.join("data").display()));
+        if multitenancy {
+            flags.push("--multitenancy".to_owned());
+        }
+        if let Some(config) = &place.config {
+            flags.push(format!("--config={}", config.display()));
+        }
+        let child = start(&binary, &flags, &dir)?;
+        let own = Some(Own { dir, binary, flags, child });
+        let pids = own.iter().map(|own| own.child.id()).collect();
+        let server = Self { url: format!("http://127.0.0.1:{http}"), pids, own };
         server.wait_ready().await?;
         Ok(server)
+    }
+
+    /// Kills a server that was started here and starts it again on what is left; how long it took until it was ready. `None` if it was not started here.
+    pub(crate) async fn restart(&mut self) -> anyhow::Result<Option<Duration>> {
+        let Some(own) = &mut self.own else { return Ok(None) };
+        own.child.kill()?;
+        own.child.wait()?;
+        let started = Instant::now();
+        own.child = start(&own.binary, &own.flags, &own.dir)?;
+        self.pids = vec![own.child.id()];
+        self.wait_ready().await?;
+        Ok(Some(started.elapsed()))
+    }
+
+    /// The server's metrics whose names begin so, with their labels and values.
+    pub(crate) async fn metrics(&self, prefix: &str) -> anyhow::Result<Vec<(String, f64)>> {
+        let text = reqwest::get(format!("{}/metrics", self.url)).await?.text().await?;
+        let sample = |line: &str| line.rsplit_once(' ').and_then(|(name, value)| Some((name.to_owned(), value.parse().ok()?)));
+        Ok(text.lines().filter(|line| line.starts_with(prefix)).filter_map(sample).collect())
     }
 
     async fn wait_ready(&self) -> anyhow::Result<()> {
         let client = reqwest::Client::new();
         let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(60) {
+        while started.elapsed() < START_TIMEOUT {
             if let Ok(response) = client.get(format!("{}/ready", self.url)).send().await
                 && response.status().is_success()
             {
@@ -70,17 +108,18 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        bail!("the server at {} was not ready within a minute", self.url)
+        bail!("the server at {} was not ready within {START_TIMEOUT:?}", self.url)
     }
 
     /// What it has used so far, all its processes together.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
-        let mut sum = Usage { cpu_seconds: 0.0, rss_bytes: 0, peak_rss_bytes: 0 };
+        let mut sum = Usage { cpu_seconds: 0.0, rss_bytes: 0, peak_rss_bytes: 0, file_rss_bytes: 0 };
         for pid in &self.pids {
             let one = Self::usage_of(*pid)?;
             sum.cpu_seconds += one.cpu_seconds;
             sum.rss_bytes += one.rss_bytes;
             sum.peak_rss_bytes += one.peak_rss_bytes;
+            sum.file_rss_bytes += one.file_rss_bytes;
         }
         Ok(sum)
     }
@@ -97,24 +136,31 @@ impl Server {
             line.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) * 1_024
         };
         let per_second = rustix::param::clock_ticks_per_second() as f64;
-        Ok(Usage { cpu_seconds: (ticks(11)? + ticks(12)?) / per_second, rss_bytes: kb("VmRSS:"), peak_rss_bytes: kb("VmHWM:") })
+        let cpu_seconds = (ticks(11)? + ticks(12)?) / per_second;
+        Ok(Usage { cpu_seconds, rss_bytes: kb("VmRSS:"), peak_rss_bytes: kb("VmHWM:"), file_rss_bytes: kb("RssFile:") })
     }
 
     /// Bytes of its data directory, if it was started here.
     pub(crate) fn disk_bytes(&self) -> Option<u64> {
-        self.own.as_ref().map(|(_, dir)| tree_bytes(&dir.join("data")))
+        self.own.as_ref().map(|own| tree_bytes(&own.dir.join("data")))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some((child, dir)) = &mut self.own {
+        if let Some(own) = &mut self.own {
             // It may have ended by itself; then there is nothing to end.
-            let _ = child.kill();
-            let _ = child.wait();
-            let _ = std::fs::remove_dir_all(dir);
+            let _ = own.child.kill();
+            let _ = own.child.wait();
+            let _ = std::fs::remove_dir_all(&own.dir);
         }
     }
+}
+
+fn start(binary: &Path, flags: &[String], dir: &Path) -> anyhow::Result<Child> {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log"))?;
+    let command = Command::new(binary).args(flags).stdout(Stdio::null()).stderr(log).spawn();
+    command.with_context(|| format!("start {}", binary.display()))
 }
 
 fn free_port() -> anyhow::Result<u16> {

@@ -39,7 +39,10 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     if args.repeat == 0 {
         bail!("--repeat must be at least 1");
     }
-    let server = Server::get(&args.server).await?;
+    if args.load.tenants > 1 {
+        anyhow::bail!("queries are asked of one tenant");
+    }
+    let server = Server::get(&args.server, false).await?;
     let (end, length) = match args.at {
         Some(seconds) => (seconds, 6 * 3_600),
         None => {

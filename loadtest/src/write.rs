@@ -40,6 +40,12 @@ pub(crate) struct Args {
     server: Where,
     #[command(flatten)]
     load: LoadArgs,
+    /// Waits so many seconds after the load, in which finished chunks leave memory, and says where the memory is.
+    #[arg(long, default_value_t = 0)]
+    settle: u64,
+    /// At the end kills the server, starts it again, and says what the start cost.
+    #[arg(long)]
+    restart: bool,
 }
 
 /// What is written.
@@ -60,6 +66,9 @@ pub(crate) struct LoadArgs {
     /// Samples in a request.
     #[arg(long, default_value_t = 2_000)]
     batch: usize,
+    /// Tenants; each batch is one tenant's, in turn. With more than one the server runs with --multitenancy.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) tenants: usize,
     /// Connections.
     #[arg(long, default_value_t = 4)]
     connections: usize,
@@ -72,6 +81,8 @@ pub(crate) struct LoadArgs {
 struct Batch {
     series: Vec<(Series, Walker)>,
     first: usize,
+    /// `None`: the server has but one.
+    tenant: Option<String>,
 }
 
 /// What a load did.
@@ -88,9 +99,22 @@ pub(crate) struct Written {
 }
 
 pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
-    let server = Server::get(&args.server).await?;
+    let mut server = Server::get(&args.server, args.load.tenants > 1).await?;
     let written = write(&server, &args.load).await?;
     report(&server, &args.load, &written);
+    if args.settle > 0 {
+        tokio::time::sleep(Duration::from_secs(args.settle)).await;
+        report_memory(&server, &written).await?;
+    }
+    if args.restart
+        && let Some(took) = server.restart().await?
+    {
+        let usage = server.usage()?;
+        let per_series = |bytes: u64| bytes as f64 / written.series as f64;
+        println!("start after a kill: ready after {:.1} s, {:.1} CPU seconds", took.as_secs_f64(), usage.cpu_seconds);
+        println!("  RSS per series                         {:>12.0} B", per_series(usage.rss_bytes));
+        println!("  peak RSS per series                    {:>12.0} B", per_series(usage.peak_rss_bytes));
+    }
     Ok(())
 }
 
@@ -106,7 +130,8 @@ pub(crate) async fn write(server: &Server, args: &LoadArgs) -> anyhow::Result<Wr
     for first in (0..series_count).step_by(args.batch) {
         let numbers = first..(first + args.batch).min(series_count);
         let series = numbers.map(|n| series(n, 0)).enumerate().map(|(i, s)| (s.clone(), Walker::new(s.motion, first + i))).collect();
-        batches.push(tokio::sync::Mutex::new(Batch { series, first }));
+        let tenant = (args.tenants > 1).then(|| format!("tenant-{:05}", first / args.batch % args.tenants));
+        batches.push(tokio::sync::Mutex::new(Batch { series, first, tenant }));
     }
     let client = reqwest::Client::builder().pool_max_idle_per_host(args.connections).timeout(Duration::from_secs(60)).build()?;
     let before = server.usage()?;
@@ -165,6 +190,9 @@ async fn send(
         let body = request(args.protocol, t, batch.series.iter_mut().map(|(s, w)| (&s.labels, w.next())))?;
         let started = Instant::now();
         let mut post = client.post(format!("{}/api/v1/push", server.url)).header("Content-Encoding", "snappy").body(body);
+        if let Some(tenant) = &batch.tenant {
+            post = post.header("X-Scope-OrgID", tenant);
+        }
         for (name, value) in args.protocol.headers() {
             post = post.header(name, value);
         }
@@ -176,6 +204,24 @@ async fn send(
         sent.fetch_add(count, Ordering::Relaxed);
     }
     Ok(latencies)
+}
+
+/// Where the memory is by the server's own account, and what of it the system sees.
+async fn report_memory(server: &Server, w: &Written) -> anyhow::Result<()> {
+    let per_series = |bytes: f64| bytes / w.series as f64;
+    let usage = server.usage()?;
+    println!("memory per series, after {} samples each", w.samples / w.series as u64);
+    let mut accounted = 0.0;
+    for (name, bytes) in server.metrics("plimsoll_ingester_memory_bytes").await? {
+        let structure = name.split('"').nth(1).unwrap_or(&name);
+        println!("  {structure:<38} {:>12.1} B", per_series(bytes));
+        accounted += bytes;
+    }
+    println!("  {:<38} {:>12.1} B", "together", per_series(accounted));
+    println!("  {:<38} {:>12.1} B", "RSS, files and what was there before", per_series(usage.rss_bytes as f64));
+    println!("  {:<38} {:>12.1} B", "RSS growth", per_series(usage.rss_bytes.saturating_sub(w.before.rss_bytes) as f64));
+    println!("  {:<38} {:>12.1} B", "of RSS: mapped files", per_series(usage.file_rss_bytes as f64));
+    Ok(())
 }
 
 fn report(server: &Server, args: &LoadArgs, w: &Written) {

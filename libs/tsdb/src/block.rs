@@ -19,6 +19,7 @@ mod cursor;
 mod cut;
 mod dump;
 mod error;
+mod file;
 mod hashed;
 mod index_reader;
 mod index_writer;
@@ -31,7 +32,6 @@ mod sidecar;
 mod tombstones;
 mod ulid;
 mod verify;
-mod window;
 mod writer;
 
 pub use chunk_reader::ChunkReader;
@@ -175,7 +175,7 @@ pub struct BlockSeries<'a> {
 impl BlockSeries<'_> {
     fn read(&mut self, id: u32) -> Result<Option<SeriesChunks>, BlockError> {
         let IndexSeries { labels, chunks: metas, .. } = self.series.read(id)?;
-        let chunks = self.block.read_chunks(&mut self.chunks, id, &metas, self.range)?;
+        let chunks = self.block.read_chunks(&self.chunks, id, &metas, self.range)?;
         Ok((!chunks.is_empty()).then(|| SeriesChunks { hash: labels.hash(), labels, chunks, newest: None }))
     }
 }
@@ -184,7 +184,7 @@ impl Block {
     /// Those chunks of a series that reach into the range (inclusive), without what was deleted.
     fn read_chunks(
         &self,
-        cursor: &mut chunk_reader::ChunkCursor<'_>,
+        cursor: &chunk_reader::ChunkCursor<'_>,
         id: u32,
         metas: &[ChunkMeta],
         range: (i64, i64),

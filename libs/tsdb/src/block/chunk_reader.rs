@@ -6,7 +6,7 @@ use bytes::Bytes;
 use model::ChunkEncoding;
 
 use super::cursor::Cursor;
-use super::window::{BlockFile, Window};
+use super::file::BlockFile;
 use super::{BlockError, MAX_CHUNK_BYTES, SEGMENT_HEADER};
 use crate::fs::Fs;
 
@@ -29,14 +29,14 @@ impl ChunkReader {
         Ok(Self { segments })
     }
 
-    /// A reader that is fastest where references ascend.
+    /// A reader of chunks.
     pub(super) fn cursor(&self) -> ChunkCursor<'_> {
-        ChunkCursor { reader: self, window: None }
+        ChunkCursor(self)
     }
 
     /// The size of all segments.
     pub(super) fn bytes(&self) -> u64 {
-        self.segments.iter().map(|s| s.len).sum()
+        self.segments.iter().map(BlockFile::len).sum()
     }
 
     /// The number of segments.
@@ -46,7 +46,7 @@ impl ChunkReader {
 
     /// Where a segment ends.
     pub(super) fn segment_len(&self, segment: usize) -> u64 {
-        self.segments.get(segment).map_or(0, |s| s.len)
+        self.segments.get(segment).map_or(0, BlockFile::len)
     }
 }
 
@@ -71,21 +71,19 @@ pub(super) struct StoredChunk {
 
 /// Reads chunks of one block.
 #[derive(Debug)]
-pub(super) struct ChunkCursor<'a> {
-    reader: &'a ChunkReader,
-    window: Option<(usize, Window<'a>)>,
-}
+pub(super) struct ChunkCursor<'a>(&'a ChunkReader);
 
-impl<'a> ChunkCursor<'a> {
-    /// The chunk of a reference, which the caller need not trust. Its checksum is checked.
-    pub(super) fn read(&mut self, reference: u64) -> Result<StoredChunk, BlockError> {
+impl ChunkCursor<'_> {
+    /// The chunk of a reference, which the caller need not trust. Its checksum is checked; its data is a part of the segment's map.
+    pub(super) fn read(&self, reference: u64) -> Result<StoredChunk, BlockError> {
         let (segment, at) = ((reference >> 32) as usize, reference & u64::from(u32::MAX));
-        let window = self.window(segment)?;
-        let file = window.file();
+        let missing = || BlockError::corrupt("index", 0, "a chunk reference points into a segment that is not there");
+        let file = self.0.segments.get(segment).ok_or_else(missing)?;
         if at < SEGMENT_HEADER.len() as u64 {
             return Err(file.corrupt(at, "a chunk reference points into the header"));
         }
-        let mut head = Cursor(window.up_to(at, LENGTH_BYTES)?);
+        let rest = file.from(at);
+        let mut head = Cursor(rest.get(..LENGTH_BYTES).unwrap_or(rest));
         let before = head.0.len();
         let len = head.uvarint32().ok_or_else(|| file.corrupt(at, "a chunk has no length"))? as usize;
         let prefix = before - head.0.len();
@@ -93,25 +91,13 @@ impl<'a> ChunkCursor<'a> {
             return Err(file.corrupt(at, "a chunk is larger than any is written"));
         }
         let framed = prefix + 1 + len + 4;
-        let body = window.exactly(at, framed)?.get(prefix..).unwrap_or_default();
+        let body = rest.get(prefix..framed).ok_or_else(|| file.corrupt(at, "the file ends before the record does"))?;
         let (covered, sum) = body.split_at_checked(len + 1).ok_or_else(|| file.corrupt(at, "a chunk is cut"))?;
         if crc32c::crc32c(covered).to_be_bytes() != *sum {
             return Err(file.corrupt(at, "a chunk's checksum is wrong"));
         }
         let (encoding, data) = covered.split_first().ok_or_else(|| file.corrupt(at, "a chunk is cut"))?;
         let encoding = ChunkEncoding::from_wire(*encoding).ok_or_else(|| file.corrupt(at, "a chunk's encoding is unknown"))?;
-        Ok(StoredChunk { encoding, data: Bytes::copy_from_slice(data), framed: framed as u64 })
-    }
-
-    fn window(&mut self, segment: usize) -> Result<&mut Window<'a>, BlockError> {
-        let current = self.window.take().filter(|(of, _)| *of == segment);
-        let window = match current {
-            Some((_, window)) => window,
-            None => {
-                let missing = || BlockError::corrupt("index", 0, "a chunk reference points into a segment that is not there");
-                Window::new(self.reader.segments.get(segment).ok_or_else(missing)?)
-            }
-        };
-        Ok(&mut self.window.insert((segment, window)).1)
+        Ok(StoredChunk { encoding, data: file.share(data), framed: framed as u64 })
     }
 }

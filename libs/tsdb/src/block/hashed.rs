@@ -81,7 +81,7 @@ impl HashedReader<'_> {
         if labels.hash() != self.of.hash(position) {
             return Err(BlockError::corrupt(super::SIDECAR_FILE, 0, "a hash is not that of the series in the index"));
         }
-        let chunks = self.of.block.read_chunks(&mut self.chunks, id, &chunks, (min_t, max_t))?;
+        let chunks = self.of.block.read_chunks(&self.chunks, id, &chunks, (min_t, max_t))?;
         Ok((labels, chunks))
     }
 
@@ -91,7 +91,7 @@ impl HashedReader<'_> {
         let there = if self.of.block.tombstones.of(id).is_empty() {
             chunks.iter().any(|c| c.max_t >= min_t && c.min_t <= max_t)
         } else {
-            !self.of.block.read_chunks(&mut self.chunks, id, &chunks, (min_t, max_t))?.is_empty()
+            !self.of.block.read_chunks(&self.chunks, id, &chunks, (min_t, max_t))?.is_empty()
         };
         Ok(there.then_some(labels))
     }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use bytes::Bytes;
 use model::Labels;
 use model::labels::{LabelBlock, append_pair};
 
 use super::cursor::Cursor;
-use super::window::{BlockFile, Window};
+use super::file::BlockFile;
 use super::{BlockError, ChunkMeta, INDEX_FILE, INDEX_HEADER, MAX_SERIES_BYTES};
 use crate::fs::Fs;
 
@@ -25,9 +26,9 @@ struct Toc {
 
 /// The index of a block.
 ///
-/// Opening reads the header and the table of contents. The symbol table and the postings table are read when they are first needed,
-/// and then stay in memory: as large as they are on disk, and four bytes for each symbol and each label pair. Series and
-/// postings are read when asked for. Checksums are checked with every read.
+/// The file is mapped. Opening reads the header and the table of contents. The symbol table and the postings table are checked when they
+/// are first needed; from then on four bytes for each symbol and each label pair are in memory. Series and postings are read when asked for. Their
+/// checksums are checked with every read.
 #[derive(Debug)]
 pub struct IndexReader {
     file: BlockFile,
@@ -39,7 +40,7 @@ pub struct IndexReader {
 /// The symbol table: strings in order.
 #[derive(Debug)]
 struct Symbols {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     /// Where each symbol's length stands.
     offsets: Vec<u32>,
 }
@@ -47,7 +48,7 @@ struct Symbols {
 /// The postings table: where the list of each label pair lies.
 #[derive(Debug)]
 struct PostingsTable {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     /// By name: where each entry's value stands, ascending by value.
     names: BTreeMap<Box<str>, Vec<u32>>,
 }
@@ -76,7 +77,7 @@ impl IndexReader {
 
     /// The size of the file.
     pub(super) fn bytes(&self) -> u64 {
-        self.file.len
+        self.file.len()
     }
 
     /// Names of labels, ascending.
@@ -123,7 +124,7 @@ impl IndexReader {
     pub(super) fn postings_at(&self, offset: u64) -> Result<Vec<u32>, BlockError> {
         let section = self.file.section(offset)?;
         let wrong = || self.file.corrupt(offset, "a postings list does not have the length that it says");
-        let mut cursor = Cursor(&section);
+        let mut cursor = Cursor(section);
         let count = cursor.u32().ok_or_else(wrong)?;
         if u64::from(count) * 4 != cursor.0.len() as u64 {
             return Err(wrong());
@@ -135,9 +136,9 @@ impl IndexReader {
         Ok(ids)
     }
 
-    /// Reads series; fastest where ids ascend.
+    /// Reads series.
     pub(super) fn series_cursor(&self) -> SeriesCursor<'_> {
-        SeriesCursor { index: self, window: Window::new(&self.file), block: Vec::new() }
+        SeriesCursor { index: self, block: Vec::new() }
     }
 
     fn symbols(&self) -> Result<&Symbols, BlockError> {
@@ -145,7 +146,7 @@ impl IndexReader {
             return Ok(symbols);
         }
         let wrong = || self.file.corrupt(self.toc.symbols, "the symbol table is malformed");
-        let symbols = Symbols::parse(self.file.section(self.toc.symbols)?).ok_or_else(wrong)?;
+        let symbols = Symbols::parse(self.file.share(self.file.section(self.toc.symbols)?)).ok_or_else(wrong)?;
         Ok(self.symbols.get_or_init(|| symbols))
     }
 
@@ -154,7 +155,7 @@ impl IndexReader {
             return Ok(table);
         }
         let wrong = || self.file.corrupt(self.toc.postings_table, "the postings table is malformed or out of order");
-        let table = PostingsTable::parse(self.file.section(self.toc.postings_table)?).ok_or_else(wrong)?;
+        let table = PostingsTable::parse(self.file.share(self.file.section(self.toc.postings_table)?)).ok_or_else(wrong)?;
         Ok(self.table.get_or_init(|| table))
     }
 
@@ -167,13 +168,12 @@ impl IndexReader {
 }
 
 fn read_toc(file: &BlockFile) -> Result<Toc, BlockError> {
-    let at = file.len.checked_sub(TOC_BYTES).ok_or_else(|| file.corrupt(0, "the index has no table of contents"))?;
-    let mut bytes = file.read(at, TOC_BYTES)?;
-    let sum = bytes.split_off(TOC_BYTES as usize - 4);
-    if crc32c::crc32c(&bytes).to_be_bytes() != *sum {
+    let at = file.len().checked_sub(TOC_BYTES).ok_or_else(|| file.corrupt(0, "the index has no table of contents"))?;
+    let (bytes, sum) = file.read(at, TOC_BYTES)?.split_at_checked(TOC_BYTES as usize - 4).unwrap_or_default();
+    if crc32c::crc32c(bytes).to_be_bytes() != *sum {
         return Err(file.corrupt(at, "the checksum of the table of contents is wrong"));
     }
-    let mut cursor = Cursor(&bytes);
+    let mut cursor = Cursor(bytes);
     let mut offset = || cursor.u64().ok_or_else(|| file.corrupt(at, "the table of contents is cut"));
     let (symbols, series) = (offset()?, offset()?);
     let (_label_indices, _label_table, _postings) = (offset()?, offset()?, offset()?);
@@ -185,7 +185,7 @@ fn read_toc(file: &BlockFile) -> Result<Toc, BlockError> {
 }
 
 impl Symbols {
-    fn parse(bytes: Vec<u8>) -> Option<Self> {
+    fn parse(bytes: Bytes) -> Option<Self> {
         let mut cursor = Cursor(&bytes);
         let count = cursor.u32()?;
         // A symbol takes a byte at least: a count that lies allocates no more than the table itself.
@@ -204,7 +204,7 @@ impl Symbols {
 }
 
 impl PostingsTable {
-    fn parse(bytes: Vec<u8>) -> Option<Self> {
+    fn parse(bytes: Bytes) -> Option<Self> {
         let mut cursor = Cursor(&bytes);
         let count = cursor.u32()?;
         let mut names: BTreeMap<Box<str>, Vec<u32>> = BTreeMap::new();
@@ -241,7 +241,6 @@ impl PostingsTable {
 #[derive(Debug)]
 pub(super) struct SeriesCursor<'a> {
     index: &'a IndexReader,
-    window: Window<'a>,
     block: Vec<u8>,
 }
 
@@ -253,12 +252,13 @@ impl SeriesCursor<'_> {
         if at < self.index.toc.series || at >= self.index.toc.postings_table {
             return Err(file.corrupt(at, "a series reference points outside of the series"));
         }
-        let mut head = Cursor(self.window.up_to(at, 10)?);
+        let rest = file.from(at);
+        let mut head = Cursor(rest.get(..10).unwrap_or(rest));
         let before = head.0.len();
         let len = head.uvarint().filter(|len| *len <= MAX_SERIES_BYTES);
         let len = len.ok_or_else(|| file.corrupt(at, "a series has no length, or one beyond 32 MiB"))? as usize;
-        let start = at + (before - head.0.len()) as u64;
-        let record = self.window.exactly(start, len + 4)?;
+        let prefix = before - head.0.len();
+        let record = rest.get(prefix..prefix + len + 4).ok_or_else(|| file.corrupt(at, "the file ends before the record does"))?;
         let (body, sum) = record.split_at_checked(len).unwrap_or_default();
         if crc32c::crc32c(body).to_be_bytes() != *sum {
             return Err(file.corrupt(at, "a series' checksum is wrong"));

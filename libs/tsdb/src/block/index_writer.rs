@@ -7,8 +7,8 @@ use hashbrown::HashMap;
 use model::Labels;
 
 use super::cursor::{Cursor, put_str, put_uvarint, put_varint};
+use super::file::BlockFile;
 use super::out_file::OutFile;
-use super::window::{BlockFile, Window};
 use super::{BlockError, ChunkMeta, INDEX_HEADER, MAX_SERIES_BYTES};
 use crate::fs::Fs;
 
@@ -135,17 +135,15 @@ fn put_symbols(out: &mut OutFile, names: &[Arc<str>]) -> Result<(), BlockError> 
 impl Sections {
     /// Copies the series with their final symbols, and notes their postings.
     fn copy_series(&mut self, staging: &BlockFile, rank: &[u32]) -> Result<(), BlockError> {
-        let mut window = Window::new(staging);
-        let (mut at, mut record) = (0, Vec::new());
-        while at < staging.len {
-            let record_at = at;
-            let lost = || staging.corrupt(record_at, "the staged series do not read back");
-            let mut head = Cursor(window.up_to(at, 10)?);
-            let before = head.0.len();
-            let len = head.uvarint().ok_or_else(lost)?;
-            let start = at + (before - head.0.len()) as u64;
-            let mut body = Cursor(window.exactly(start, usize::try_from(len).map_err(|_| lost())?)?);
-            at = start + len;
+        let mut staged = Cursor(staging.from(0));
+        let mut record = Vec::new();
+        while !staged.0.is_empty() {
+            let at = staging.len() - staged.0.len() as u64;
+            let lost = || staging.corrupt(at, "the staged series do not read back");
+            let len = staged.uvarint().and_then(|len| usize::try_from(len).ok()).ok_or_else(lost)?;
+            let (body, rest) = staged.0.split_at_checked(len).ok_or_else(lost)?;
+            staged = Cursor(rest);
+            let mut body = Cursor(body);
 
             self.out.align(16)?;
             let id = u32::try_from(self.out.position() / 16);

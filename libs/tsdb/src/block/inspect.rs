@@ -57,7 +57,7 @@ pub fn inspect(block: &Block) -> Result<Inspection, BlockError> {
     out.cardinality.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     out.cardinality.truncate(TOP);
     let mut series = block.index.series_cursor();
-    let mut chunks = block.chunks.cursor();
+    let chunks = block.chunks.cursor();
     for id in block.index.postings("", "")? {
         out.series += 1;
         for meta in series.read(id)?.chunks {

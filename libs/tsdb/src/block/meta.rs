@@ -123,7 +123,7 @@ pub struct Downsample {
 impl BlockMeta {
     /// Reads the `meta.json` of a block's folder.
     pub fn read(fs: &dyn Fs, dir: &Path) -> Result<Self, BlockError> {
-        let bytes = super::window::read_all(fs, &dir.join(META_FILE), MAX_META_BYTES)?;
+        let bytes = super::file::read_all(fs, &dir.join(META_FILE), MAX_META_BYTES)?;
         Self::parse(&bytes)
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::cursor::{Cursor, put_uvarint, put_varint};
 use super::out_file::OutFile;
-use super::{BlockError, window};
+use super::{BlockError, file};
 use crate::fs::Fs;
 
 /// The file's name within a block.
@@ -61,7 +61,7 @@ impl Tombstones {
 
     /// Reads the file of a block; a missing file is one without intervals.
     pub fn read(fs: &dyn Fs, dir: &Path) -> Result<Self, BlockError> {
-        match window::read_all(fs, &dir.join(TOMBSTONES_FILE), MAX_BYTES) {
+        match file::read_all(fs, &dir.join(TOMBSTONES_FILE), MAX_BYTES) {
             Err(BlockError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             bytes => Self::parse(&bytes?),
         }

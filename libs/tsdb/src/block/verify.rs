@@ -86,7 +86,7 @@ fn check_sidecar(block: &Block, out: &mut Verification) {
 
 fn check_series(block: &Block, ids: &[u32], references: &mut HashSet<u64>, pairs: &mut PairDigests, out: &mut Verification) {
     let mut series = block.index.series_cursor();
-    let mut chunks = block.chunks.cursor();
+    let chunks = block.chunks.cursor();
     let mut last: Option<Labels> = None;
     for id in ids {
         let IndexSeries { labels, chunks: metas, .. } = match series.read(*id) {
@@ -162,7 +162,7 @@ fn check_postings(block: &Block, ids: &[u32], pairs: &mut PairDigests, out: &mut
 
 /// Walks the segments from chunk to chunk: all of their bytes belong to chunks, and all references point to one.
 fn check_segments(block: &Block, mut references: HashSet<u64>, out: &mut Verification) {
-    let mut cursor = block.chunks.cursor();
+    let cursor = block.chunks.cursor();
     for segment in 0..block.chunks.segments() {
         let mut at = SEGMENT_HEADER.len() as u64;
         while at < block.chunks.segment_len(segment) {
