@@ -53,6 +53,12 @@ impl Querier {
         Self { runner, ingesters, config, limits: deps.limits, clock: deps.clock, metrics }
     }
 
+    /// What expressions of a tenant may say.
+    #[must_use]
+    pub fn parse_options(&self, tenant: &model::TenantId) -> promql::ParseOptions {
+        self.runner.parse_options(tenant)
+    }
+
     /// For the ruler.
     #[must_use]
     pub fn query_runner(&self) -> Arc<dyn rpc::QueryRunner> {

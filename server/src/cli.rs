@@ -21,6 +21,29 @@ pub enum Command {
     /// Look into a block: a folder with meta.json, index and chunks, written by us or by Prometheus.
     #[command(subcommand)]
     Block(BlockCommand),
+    /// Check and test rule files.
+    #[command(subcommand)]
+    Rules(RulesCommand),
+}
+
+/// What to do with rule files.
+#[derive(Debug, Subcommand)]
+pub enum RulesCommand {
+    /// Read rule files and tell all that is wrong with them. Exit code 1 if anything is.
+    Check {
+        /// Rule files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Exit with code 3 if two rules write the same series, which is otherwise only told.
+        #[arg(long)]
+        lint_fatal: bool,
+    },
+    /// Run unit tests of rules, in promtool's format. Exit code 1 if one fails.
+    Test {
+        /// Test files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
 }
 
 /// What to do with a block.
@@ -49,7 +72,7 @@ pub struct RunArgs {
     /// YAML file with settings.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Roles in this process: all, or a list of coordinator, ingester, distributor, querier [default: all]
+    /// Roles in this process: all, or a list of coordinator, ingester, distributor, querier, ruler [default: all]
     #[arg(long)]
     pub target: Option<String>,
     /// Everything local: WAL, Raft store [default: ./data]

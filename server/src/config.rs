@@ -53,6 +53,8 @@ pub struct Config {
     pub ingester: ingester::Config,
     /// Settings of the querier.
     pub querier: querier::Config,
+    /// Settings of the ruler.
+    pub ruler: ruler::Config,
     /// Settings of the coordinator.
     pub coordinator: coordinator::Config,
     /// Limits of every tenant.
@@ -102,6 +104,7 @@ impl Default for Config {
             distributor: distributor::Config::default(),
             ingester: ingester::Config::default(),
             querier: querier::Config::default(),
+            ruler: ruler::Config::default(),
             coordinator: coordinator::Config::default(),
             limits: Limits::default(),
         }
@@ -136,6 +139,7 @@ impl Config {
         self.distributor.validate().map_err(|e| e.to_string())?;
         self.ingester.validate()?;
         self.querier.validate()?;
+        self.ruler.validate()?;
         self.coordinator.validate().map_err(|e| e.to_string())
     }
 }

@@ -1,8 +1,8 @@
 //! All wiring, in dependency order, and the order in which it stops.
 //!
 //! ```text
-//! start:  listeners bound -> coordinator -> watch -> ingester -> distributor, querier -> gRPC and HTTP served -> members registered
-//! stop:   not ready -> HTTP finishes its requests -> ingester LEAVING, drained, log on disk -> gRPC -> members leave -> coordinator
+//! start:  listeners bound -> coordinator -> watch -> ingester -> distributor, querier -> ruler -> gRPC and HTTP served -> members registered
+//! stop:   not ready -> HTTP finishes its requests -> ruler finishes its evaluations -> ingester LEAVING, drained, log on disk -> gRPC -> members leave -> coordinator
 //! ```
 //!
 //! The HTTP listener goes first, because what it has accepted still needs everything behind it; the coordinator last, because the others
@@ -51,6 +51,7 @@ pub struct Server {
     tasks: Tasks,
     readiness: Readiness,
     http: JoinHandle<()>,
+    ruler: Option<Stage>,
     ingester: Option<Stage>,
     grpc: Stage,
     members: Members,
@@ -143,6 +144,7 @@ impl Server {
             tasks: parts.tasks.clone(),
             readiness: parts.readiness.clone(),
             http,
+            ruler: built.ruler.take(),
             ingester: built.ingester_stage.take(),
             grpc,
             members,
@@ -179,6 +181,9 @@ impl Server {
         if self.http.await.is_err() {
             tracing::error!("the HTTP listener had failed");
         }
+        if let Some(ruler) = self.ruler {
+            ruler.end(self.drain_timeout, "ruler").await;
+        }
         self.members.set_ingester_state(InstanceState::Leaving, GOODBYE).await;
         if let Some(ingester) = self.ingester {
             ingester.end(self.drain_timeout, "ingester").await;
@@ -209,6 +214,7 @@ struct Built {
     coordinator: Option<coordinator::Coordinator>,
     ingester: Option<ingester::Ingester>,
     ingester_stage: Option<Stage>,
+    ruler: Option<Stage>,
 }
 
 impl Built {
@@ -244,13 +250,21 @@ impl Built {
             None => remote,
         };
         let mut routes = Routes::default();
-        if target.has(Target::Distributor) {
-            routes.write = Some(roles::distributor(parts, &mut registry, &watch, Arc::clone(&pool))?);
+        // A ruler queries and writes by itself, also where it is alone.
+        let rules = target.has(Target::Ruler);
+        let distributor = match rules || target.has(Target::Distributor) {
+            true => Some(roles::distributor(parts, &mut registry, &watch, Arc::clone(&pool))?),
+            false => None,
+        };
+        let querier = (rules || target.has(Target::Querier)).then(|| roles::querier(parts, &mut registry, &watch, pool));
+        let mut ruler = None;
+        if let (true, Some(distributor), Some(querier)) = (rules, &distributor, &querier) {
+            let (router, stage) = roles::ruler(parts, &mut registry, &watch, distributor, querier)?;
+            (routes.rules, ruler) = (Some(router), Some(stage));
         }
-        if target.has(Target::Querier) {
-            routes.query = Some(roles::querier(parts, &mut registry, &watch, pool));
-        }
-        Ok(Self { registry, http_metrics, routes, services, client, watch, coordinator, ingester, ingester_stage })
+        routes.write = distributor.filter(|_| target.has(Target::Distributor)).map(|d| d.router());
+        routes.query = querier.filter(|_| target.has(Target::Querier)).map(querier::http::router);
+        Ok(Self { registry, http_metrics, routes, services, client, watch, coordinator, ingester, ingester_stage, ruler })
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Routes {
     pub write: Option<Router>,
     /// The query API, relative to its prefixes.
     pub query: Option<Router>,
+    /// Rules and alerts, beside the query API.
+    pub rules: Option<Router>,
 }
 
 /// Everything that this process serves over HTTP.
@@ -42,8 +44,9 @@ pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: 
     if let Some(write) = routes.write {
         tenanted = tenanted.merge(write);
     }
-    if let Some(query) = routes.query {
-        tenanted = tenanted.nest("/api/v1", query.clone()).nest("/prometheus/api/v1", query);
+    let api = routes.query.into_iter().chain(routes.rules).reduce(Router::merge);
+    if let Some(api) = api {
+        tenanted = tenanted.nest("/api/v1", api.clone()).nest("/prometheus/api/v1", api);
     }
     let tenanted = tenanted.layer(middleware::from_fn_with_state(multitenancy, tenant::require));
     let operating = Router::new()

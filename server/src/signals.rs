@@ -1,6 +1,6 @@
-//! SIGTERM and SIGINT.
+//! SIGTERM and SIGINT end the process, SIGHUP makes it look for changed files.
 
-use runtime::ShutdownTrigger;
+use runtime::{Shutdown, ShutdownTrigger};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Returns after the first SIGTERM or SIGINT, the trigger fired. A second one ends the process at once.
@@ -24,4 +24,21 @@ pub async fn wait_for_second() {
     }
     tracing::warn!("second signal: ending without draining");
     std::process::exit(130);
+}
+
+/// Calls `reload` at every SIGHUP until shutdown is requested.
+pub async fn on_reload(mut shutdown: Shutdown, reload: impl Fn()) {
+    let mut hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => hangup,
+        Err(error) => return tracing::warn!(%error, "SIGHUP is not listened to"),
+    };
+    loop {
+        tokio::select! {
+            () = shutdown.requested() => return,
+            received = hangup.recv() => match received {
+                Some(()) => reload(),
+                None => return,
+            },
+        }
+    }
 }

@@ -16,11 +16,13 @@ pub enum Target {
     Distributor,
     /// The way out.
     Querier,
+    /// Rules and alerts.
+    Ruler,
 }
 
 impl Target {
     /// Every role, in the order in which they are started.
-    pub const EVERY: [Self; 4] = [Self::Coordinator, Self::Ingester, Self::Distributor, Self::Querier];
+    pub const EVERY: [Self; 5] = [Self::Coordinator, Self::Ingester, Self::Distributor, Self::Querier, Self::Ruler];
 
     /// The name in `--target`.
     #[must_use]
@@ -30,6 +32,7 @@ impl Target {
             Self::Ingester => "ingester",
             Self::Distributor => "distributor",
             Self::Querier => "querier",
+            Self::Ruler => "ruler",
         }
     }
 }
@@ -66,7 +69,7 @@ impl Targets {
 
 /// A name that is no role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown target {0:?}: a target is `all` or a comma-separated list of coordinator, ingester, distributor, querier")]
+#[error("unknown target {0:?}: a target is `all` or a comma-separated list of coordinator, ingester, distributor, querier, ruler")]
 pub struct UnknownTarget(String);
 
 impl FromStr for Targets {

@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use pattern::Pattern;
-pub use pattern::compile_anchored;
+pub use pattern::{compile_anchored, compile_unanchored};
 pub use quote::{is_printable, quote, quote_bytes, quote_char, quote_into};
 
 /// How a matcher compares.

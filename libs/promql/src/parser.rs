@@ -30,7 +30,8 @@ pub use ast::Expr;
 use ast::TextSpan;
 pub use error::ParseError;
 use grammar::Parser;
-pub(crate) use literal::{parse_duration, parse_number};
+pub(crate) use literal::parse_number;
+pub use literal::{format_duration, parse_duration};
 use model::Matcher;
 pub use options::ParseOptions;
 

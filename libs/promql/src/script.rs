@@ -30,6 +30,7 @@ mod compare;
 mod duration;
 mod expect;
 mod histogram;
+mod input;
 mod load;
 mod nhcb;
 mod pattern;
@@ -43,6 +44,7 @@ mod start_times;
 use std::sync::Arc;
 
 use self::command::{Command, CommandReader};
+pub use self::input::SeriesReader;
 use self::run::{run_eval, script_engine};
 use crate::memory::MemoryStorage;
 

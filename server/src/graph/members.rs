@@ -33,6 +33,7 @@ impl Members {
                 Target::Coordinator => Role::Coordinator,
                 Target::Distributor => Role::Distributor,
                 Target::Querier => Role::Querier,
+                Target::Ruler => Role::Ruler,
                 Target::Ingester => continue,
             };
             others.push(join(role, InstanceState::Active));

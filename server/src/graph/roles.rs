@@ -1,5 +1,6 @@
 //! Each role with what it needs.
 
+use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -99,7 +100,7 @@ pub(super) fn distributor(
     registry: &mut Registry,
     watch: &ClusterWatch,
     pool: Arc<dyn IngesterPool>,
-) -> anyhow::Result<Router> {
+) -> anyhow::Result<distributor::Handle> {
     let deps = distributor::Deps {
         clock: Arc::clone(&parts.clock),
         tasks: parts.tasks.clone(),
@@ -110,13 +111,13 @@ pub(super) fn distributor(
         registry,
     };
     let service = distributor::build(&parts.config.distributor, deps).context("start the distributor")?;
-    let router = service.handle().router();
+    let handle = service.handle();
     parts.tasks.spawn("distributor", service.run(parts.last.clone()));
     ready_when_ingesters_are_known(parts, watch, Target::Distributor);
-    Ok(router)
+    Ok(handle)
 }
 
-pub(super) fn querier(parts: &Parts, registry: &mut Registry, watch: &ClusterWatch, pool: Arc<dyn IngesterPool>) -> Router {
+pub(super) fn querier(parts: &Parts, registry: &mut Registry, watch: &ClusterWatch, pool: Arc<dyn IngesterPool>) -> querier::Querier {
     let deps = querier::Deps {
         clock: Arc::clone(&parts.clock),
         tasks: parts.tasks.clone(),
@@ -127,20 +128,70 @@ pub(super) fn querier(parts: &Parts, registry: &mut Registry, watch: &ClusterWat
     };
     let querier = querier::Querier::build(parts.config.querier.clone(), deps, registry);
     ready_when_ingesters_are_known(parts, watch, Target::Querier);
-    querier::http::router(querier)
+    querier
+}
+
+/// The ruler begins to evaluate when the ingesters are there: before that every rule would fail.
+pub(super) fn ruler(
+    parts: &Parts,
+    registry: &mut Registry,
+    watch: &ClusterWatch,
+    distributor: &distributor::Handle,
+    querier: &querier::Querier,
+) -> anyhow::Result<(Router, Stage)> {
+    let (trigger, shutdown) = ShutdownTrigger::new();
+    let tenant = model::TenantId::new(&parts.config.ruler.tenant).context("ruler.tenant")?;
+    let deps = ruler::Deps {
+        clock: Arc::clone(&parts.clock),
+        tasks: parts.tasks.clone(),
+        query: querier.query_runner(),
+        write: distributor.write_path(),
+        shutdown: shutdown.clone(),
+        parse: querier.parse_options(&tenant),
+        registry,
+    };
+    let service = ruler::build(&parts.config.ruler, deps).context("start the ruler")?;
+    let handle = service.handle();
+    let router = handle.router();
+    parts.tasks.spawn("reload", crate::signals::on_reload(parts.last.clone(), move || handle.reload()));
+    ready_when_ingesters_are_known(parts, watch, Target::Ruler);
+    let (known, mut stopped) = (ingesters_known(parts, watch), shutdown);
+    let task = parts.tasks.spawn("ruler", async move {
+        tokio::select! {
+            () = stopped.requested() => return,
+            known = known => if !known { return },
+        }
+        service.run().await;
+    });
+    Ok((router, Stage { trigger, task }))
 }
 
 /// A role that works through ingesters is ready when it knows as many active ones as a quorum needs.
 fn ready_when_ingesters_are_known(parts: &Parts, watch: &ClusterWatch, target: Target) {
-    let needed = parts.config.replicas() / 2 + 1;
-    let (readiness, mut snapshots) = (parts.readiness.clone(), watch.receiver());
-    readiness.set(target.as_str(), State::Starting(format!("waiting for {needed} active ingesters")));
+    // A ruler has a distributor and a querier of its own where these are not roles of the process.
+    if !parts.config.target.has(target) {
+        return;
+    }
+    let (readiness, known) = (parts.readiness.clone(), ingesters_known(parts, watch));
+    readiness.set(target.as_str(), State::Starting(format!("waiting for {} active ingesters", quorum(parts))));
     parts.tasks.spawn("ingesters known", async move {
-        let enough = |snapshot: &Arc<ring::ClusterSnapshot>| {
-            snapshot.of_role(ring::Role::Ingester).filter(|i| i.state == InstanceState::Active).count() >= needed
-        };
-        if snapshots.wait_for(enough).await.is_ok() {
+        if known.await {
             readiness.set(target.as_str(), State::Ready);
         }
     });
+}
+
+fn quorum(parts: &Parts) -> usize {
+    parts.config.replicas() / 2 + 1
+}
+
+/// Waits until a quorum of ingesters is active; `false` if nobody tells any more.
+fn ingesters_known(parts: &Parts, watch: &ClusterWatch) -> impl Future<Output = bool> + use<> {
+    let (needed, mut snapshots) = (quorum(parts), watch.receiver());
+    async move {
+        let enough = |snapshot: &Arc<ring::ClusterSnapshot>| {
+            snapshot.of_role(ring::Role::Ingester).filter(|i| i.state == InstanceState::Active).count() >= needed
+        };
+        snapshots.wait_for(enough).await.is_ok()
+    }
 }

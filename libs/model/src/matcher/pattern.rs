@@ -143,3 +143,13 @@ pub fn compile_anchored(pattern: &str) -> Result<regex::Regex, MatcherError> {
     parse(&translated.text, pattern)?;
     build(&translated.text, pattern)
 }
+
+/// An RE2 pattern that may match anywhere, `.` not matching a newline: what Go's `regexp.Compile` makes of it. For templates.
+pub fn compile_unanchored(pattern: &str) -> Result<regex::Regex, MatcherError> {
+    let translated = re2::translate(pattern)?;
+    parse(&translated.text, pattern)?;
+    regex::RegexBuilder::new(&translated.text).size_limit(MAX_COMPILED_BYTES).nest_limit(MAX_NESTING + 1).build().map_err(|e| match e {
+        regex::Error::CompiledTooBig(_) => MatcherError::TooLarge,
+        _ => MatcherError::Syntax(format!("unsupported expression: `{pattern}`")),
+    })
+}

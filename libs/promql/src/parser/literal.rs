@@ -50,8 +50,8 @@ fn underscores_separate_digits(text: &str) -> bool {
     bytes.iter().enumerate().all(|(at, &b)| b != b'_' || separates(at))
 }
 
-/// Reads a duration such as `1h30m`; nanoseconds.
-pub(crate) fn parse_duration(text: &str) -> Result<u64, String> {
+/// Reads a duration such as `1h30m`; nanoseconds, at most `i64::MAX`. Errors are Prometheus's.
+pub fn parse_duration(text: &str) -> Result<u64, String> {
     let invalid = || format!("not a valid duration string: {}", quote(text));
     let out_of_range = || "duration out of range".to_owned();
     let limit = i64::MAX.unsigned_abs();
@@ -82,7 +82,8 @@ fn split_while(text: &str, test: impl Fn(char) -> bool) -> (&str, &str) {
 }
 
 /// A duration of milliseconds as Prometheus prints it: `90d`, `1h30m`, `0s`. The sign, if any, comes first.
-pub(super) fn format_duration(millis: i64) -> String {
+#[must_use]
+pub fn format_duration(millis: i64) -> String {
     let mut rest = millis.unsigned_abs();
     if rest == 0 {
         return "0s".to_owned();

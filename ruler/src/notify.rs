@@ -1,0 +1,182 @@
+//! Telling Alertmanagers: a bounded queue and a task for each.
+//!
+//! An alert that waits is replaced by what is said later of the same alert, so that an Alertmanager that was away learns how things are,
+//! not how they were. What fails is tried again, ever more slowly, until it is out of date: evaluation goes on meanwhile.
+
+mod payload;
+mod queue;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use runtime::Shutdown;
+use runtime::clock::SharedClock;
+use tokio::sync::Notify as Wake;
+
+use crate::alert::Notification;
+use crate::config::Config;
+use crate::metrics::{AlertmanagerLabels, Metrics};
+use crate::rule_file::Rule;
+use queue::{Queue, Waiting};
+
+/// Alerts in one request.
+const MAX_BATCH: usize = 256;
+
+/// The first and the longest wait before a request is tried again.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LONGEST_RETRY: Duration = Duration::from_secs(15);
+
+/// What an answer means.
+enum Sent {
+    Taken,
+    /// Trying again would not help.
+    Refused,
+    /// Try again.
+    Failed,
+}
+
+/// One Alertmanager.
+pub(crate) struct Alertmanager {
+    /// Where alerts are posted to.
+    url: String,
+    labels: AlertmanagerLabels,
+    queue: Mutex<Queue>,
+    wake: Wake,
+}
+
+/// All Alertmanagers. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Notifier {
+    alertmanagers: Arc<[Alertmanager]>,
+    client: reqwest::Client,
+    external_labels: Arc<BTreeMap<String, String>>,
+    external_url: Arc<str>,
+    clock: SharedClock,
+    metrics: Metrics,
+}
+
+impl Notifier {
+    pub(crate) fn new(config: &Config, clock: SharedClock, metrics: Metrics) -> Result<Self, reqwest::Error> {
+        let alertmanager = |url: &String| Alertmanager {
+            url: format!("{}/api/v2/alerts", url.trim_end_matches('/')),
+            labels: AlertmanagerLabels { alertmanager: url.clone() },
+            queue: Mutex::new(Queue::new(config.notification_queue_capacity)),
+            wake: Wake::new(),
+        };
+        Ok(Self {
+            alertmanagers: config.alertmanager_urls.iter().map(alertmanager).collect(),
+            client: reqwest::Client::builder()
+                .timeout(Duration::from_secs(config.notification_timeout_seconds))
+                .redirect(reqwest::redirect::Policy::none())
+                .build()?,
+            external_labels: Arc::new(config.external_labels.clone()),
+            external_url: config.external_url.as_str().into(),
+            clock,
+            metrics,
+        })
+    }
+
+    /// Where alerts are posted to.
+    pub(crate) fn urls(&self) -> impl Iterator<Item = &str> {
+        self.alertmanagers.iter().map(|a| a.url.as_str())
+    }
+
+    /// Queues what a rule has to tell. Never waits.
+    pub(crate) fn tell(&self, rule: &Rule, notifications: &[Notification]) {
+        if self.alertmanagers.is_empty() {
+            return;
+        }
+        let waiting: Vec<Waiting> =
+            notifications.iter().map(|n| payload::waiting(rule, n, &self.external_labels, &self.external_url)).collect();
+        for alertmanager in self.alertmanagers.iter() {
+            let (dropped, length) = {
+                let mut queue = alertmanager.queue.lock();
+                (waiting.iter().map(|w| queue.push(w.clone())).sum::<u64>(), queue.len())
+            };
+            self.count_queue(alertmanager, length);
+            if dropped > 0 {
+                self.metrics.alerts_dropped.get_or_create(&alertmanager.labels).inc_by(dropped);
+                tracing::warn!(url = alertmanager.url, dropped, "too many alerts wait (limit: ruler.notification_queue_capacity)");
+            }
+            alertmanager.wake.notify_one();
+        }
+    }
+
+    fn count_queue(&self, alertmanager: &Alertmanager, length: usize) {
+        self.metrics.queue.get_or_create(&alertmanager.labels).set(i64::try_from(length).unwrap_or(i64::MAX));
+    }
+
+    /// The number of Alertmanagers, each of which needs a [`Self::run`].
+    pub(crate) fn len(&self) -> usize {
+        self.alertmanagers.len()
+    }
+
+    /// Sends what waits for one Alertmanager until shutdown is requested, and then, once, what is left.
+    pub(crate) async fn run(self, which: usize, mut shutdown: Shutdown) {
+        let Some(alertmanager) = self.alertmanagers.get(which) else { return };
+        let mut wait = FIRST_RETRY;
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
+                () = alertmanager.wake.notified() => {}
+            }
+            while !self.send_next(alertmanager).await {
+                tokio::select! {
+                    () = shutdown.requested() => return,
+                    () = tokio::time::sleep(wait) => {}
+                }
+                wait = (wait * 2).min(LONGEST_RETRY);
+            }
+            wait = FIRST_RETRY;
+        }
+        self.send_next(alertmanager).await;
+    }
+
+    /// Sends batches until nothing waits; `false` if one failed, which waits again then.
+    async fn send_next(&self, alertmanager: &Alertmanager) -> bool {
+        loop {
+            let batch = alertmanager.queue.lock().take(MAX_BATCH, self.clock.now_ms());
+            if batch.is_empty() {
+                self.count_queue(alertmanager, 0);
+                return true;
+            }
+            let count = batch.len() as u64;
+            match self.post(alertmanager, &batch).await {
+                Sent::Taken => drop(self.metrics.alerts_sent.get_or_create(&alertmanager.labels).inc_by(count)),
+                Sent::Refused => drop(self.metrics.alerts_dropped.get_or_create(&alertmanager.labels).inc_by(count)),
+                Sent::Failed => {
+                    self.metrics.send_failures.get_or_create(&alertmanager.labels).inc();
+                    let mut queue = alertmanager.queue.lock();
+                    queue.put_back(batch);
+                    let length = queue.len();
+                    drop(queue);
+                    self.count_queue(alertmanager, length);
+                    return false;
+                }
+            }
+        }
+    }
+
+    async fn post(&self, alertmanager: &Alertmanager, batch: &[Waiting]) -> Sent {
+        let url = alertmanager.url.as_str();
+        let request = self.client.post(url).header("Content-Type", "application/json").body(payload::body(batch));
+        match request.send().await {
+            Ok(answer) if answer.status().is_success() => Sent::Taken,
+            Ok(answer) if answer.status().is_client_error() && answer.status() != reqwest::StatusCode::TOO_MANY_REQUESTS => {
+                tracing::error!(url, status = %answer.status(), alerts = batch.len(), "an Alertmanager refused alerts");
+                Sent::Refused
+            }
+            Ok(answer) => {
+                tracing::warn!(url, status = %answer.status(), alerts = batch.len(), "an Alertmanager failed; alerts wait");
+                Sent::Failed
+            }
+            Err(error) => {
+                tracing::warn!(url, %error, alerts = batch.len(), "an Alertmanager cannot be reached; alerts wait");
+                Sent::Failed
+            }
+        }
+    }
+}
