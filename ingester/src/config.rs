@@ -11,10 +11,10 @@ use tsdb::wal::SyncPolicy;
 pub struct Config {
     /// The write-ahead log.
     pub wal: WalSettings,
-    /// How long samples are kept in memory and in the write-ahead log, in seconds. 86,400 (a day). Older samples are refused and forgotten, so
-    /// this is also how far back queries reach. More costs memory (1 to 2 bytes per sample), disk (3 to 10 bytes per sample) and a longer
-    /// start; less than two hours would cut into chunks that are being written, and is refused.
-    pub head_retention_seconds: u64,
+    /// How long samples are kept, in seconds: in memory and in the write-ahead log until their two-hour range is over for an hour, and then in blocks. 86,400 (a day). Older
+    /// samples are refused and forgotten, so this is also how far back queries reach. More costs disk (1.5 to 3 bytes per sample); less than two hours would cut into chunks that
+    /// are being written, and is refused.
+    pub block_retention_seconds: u64,
     /// Bytes of pushes that may be in memory at a time, all tenants together; beyond it pushes are refused with `Unavailable` and the sender
     /// tries again. 256 MiB. Small values refuse bursts; large ones must fit the process's memory.
     pub max_inflight_push_bytes: usize,
@@ -53,7 +53,7 @@ const MAX_RETENTION_SECONDS: u64 = 100 * 365 * 86_400;
 
 impl Default for Config {
     fn default() -> Self {
-        Self { wal: WalSettings::default(), head_retention_seconds: 24 * 3_600, max_inflight_push_bytes: 256 << 20, max_tenants: 100_000 }
+        Self { wal: WalSettings::default(), block_retention_seconds: 24 * 3_600, max_inflight_push_bytes: 256 << 20, max_tenants: 100_000 }
     }
 }
 
@@ -66,8 +66,8 @@ impl Default for WalSettings {
 impl Config {
     /// Checks what types cannot.
     pub fn validate(&self) -> Result<(), String> {
-        if !(MIN_RETENTION_SECONDS..=MAX_RETENTION_SECONDS).contains(&self.head_retention_seconds) {
-            return Err(format!("ingester.head_retention_seconds must be {MIN_RETENTION_SECONDS} to {MAX_RETENTION_SECONDS}"));
+        if !(MIN_RETENTION_SECONDS..=MAX_RETENTION_SECONDS).contains(&self.block_retention_seconds) {
+            return Err(format!("ingester.block_retention_seconds must be {MIN_RETENTION_SECONDS} to {MAX_RETENTION_SECONDS}"));
         }
         if self.max_inflight_push_bytes < 1 << 20 {
             return Err("ingester.max_inflight_push_bytes must be at least 1048576".to_owned());
@@ -85,7 +85,7 @@ impl Config {
     }
 
     pub(crate) fn retention_ms(&self) -> i64 {
-        i64::try_from(self.head_retention_seconds.min(MAX_RETENTION_SECONDS)).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000)
+        i64::try_from(self.block_retention_seconds.min(MAX_RETENTION_SECONDS)).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000)
     }
 
     pub(crate) fn wal(&self, salt: u64) -> tsdb::WalConfig {
@@ -116,8 +116,8 @@ mod tests {
             change(&mut config);
             config.validate().unwrap_err()
         };
-        assert!(bad(|c| c.head_retention_seconds = 60).contains("head_retention_seconds"));
-        assert!(bad(|c| c.head_retention_seconds = u64::MAX).contains("head_retention_seconds"));
+        assert!(bad(|c| c.block_retention_seconds = 60).contains("block_retention_seconds"));
+        assert!(bad(|c| c.block_retention_seconds = u64::MAX).contains("block_retention_seconds"));
         assert!(bad(|c| c.max_inflight_push_bytes = 0).contains("max_inflight_push_bytes"));
         assert!(bad(|c| c.max_tenants = 0).contains("max_tenants"));
         assert!(bad(|c| c.wal.sync_interval_ms = 0).contains("sync_interval_ms"));

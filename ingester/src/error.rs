@@ -2,6 +2,7 @@
 
 use rpc::{RpcError, RpcErrorKind};
 use tsdb::WalError;
+use tsdb::block::BlockError;
 use tsdb::head::HeadError;
 use tsdb::head_chunks::HeadChunkError;
 
@@ -59,6 +60,15 @@ pub enum Error {
     /// Samples that are here cannot be read, so that there is no complete answer from here.
     #[error("{0}")]
     Unreadable(String),
+    /// A block could not be written. What it should have had is in memory and in the log as before.
+    #[error("a block could not be cut, and its samples stay where they are: {0}")]
+    Cut(String),
+    /// Flushes take turns.
+    #[error("another flush is in progress")]
+    FlushInProgress,
+    /// Queries that began long ago still need what has been cut.
+    #[error("queries still read what was cut before: try again when they have ended (querier.timeout_seconds)")]
+    FlushBehindQueries,
     /// Work on the CPU pool panicked; the panic hook has logged why.
     #[error("the ingester failed inside; its log says why")]
     Panicked,
@@ -84,14 +94,18 @@ impl From<Error> for RpcError {
         let kind = match &error {
             // Will never fit: sending it again is of no use.
             Error::InflightFull { wanted, max, .. } if wanted > max => RpcErrorKind::LimitExceeded,
-            Error::Starting | Error::Stopping | Error::InflightFull { .. } | Error::TooManyQueries { .. } | Error::LogBehind { .. } => {
-                RpcErrorKind::Unavailable
-            }
+            Error::Starting
+            | Error::Stopping
+            | Error::InflightFull { .. }
+            | Error::TooManyQueries { .. }
+            | Error::LogBehind { .. }
+            | Error::FlushInProgress
+            | Error::FlushBehindQueries => RpcErrorKind::Unavailable,
             Error::TooManyTenants { .. } | Error::TooLargeAnswer { .. } => RpcErrorKind::LimitExceeded,
             Error::DeadlineExceeded => RpcErrorKind::DeadlineExceeded,
             Error::Wal(WalError::TooLarge { .. }) => RpcErrorKind::LimitExceeded,
             // Another replica's disk may be well.
-            Error::Wal(_) | Error::Unreadable(_) => RpcErrorKind::Unavailable,
+            Error::Wal(_) | Error::Unreadable(_) | Error::Cut(_) => RpcErrorKind::Unavailable,
             Error::Panicked => RpcErrorKind::Internal,
         };
         Self::new(kind, error.to_string())
@@ -110,6 +124,9 @@ pub enum StartError {
     /// The log could not be read back.
     #[error("cannot replay the write-ahead log: {0}")]
     Replay(#[source] WalError),
+    /// The folder of blocks could not be read.
+    #[error("cannot open the blocks: {0}")]
+    Blocks(#[source] BlockError),
     /// The replay panicked.
     #[error("the replay of the write-ahead log panicked")]
     Panicked,

@@ -16,8 +16,10 @@ use tsdb::{AppendOutcome, WalError};
 
 use crate::error::Error;
 
+mod blocks;
 mod sizes;
 
+use blocks::Blocks;
 pub(crate) use sizes::{Sizes, register_sizes};
 
 /// Prefix of all names.
@@ -64,6 +66,7 @@ pub(crate) struct Metrics {
     replay_duration: Gauge<f64, AtomicU64>,
     replayed_samples: Counter,
     wal_corruptions: Counter,
+    blocks: Blocks,
 }
 
 impl Metrics {
@@ -87,6 +90,7 @@ impl Metrics {
             replay_duration: Gauge::default(),
             replayed_samples: Counter::default(),
             wal_corruptions: Counter::default(),
+            blocks: Blocks::register(registry),
         };
         for cause in CAUSES {
             drop(metrics.failed.get_or_create_owned(&ByCause { cause }));
@@ -140,7 +144,15 @@ impl Metrics {
             Some(
                 Error::InflightFull { .. } | Error::TooManyTenants { .. } | Error::TooManyQueries { .. } | Error::TooLargeAnswer { .. },
             ) => "limit",
-            Some(Error::Starting | Error::Stopping | Error::Unreadable(_) | Error::Panicked) => "internal",
+            Some(
+                Error::Starting
+                | Error::Stopping
+                | Error::Unreadable(_)
+                | Error::Cut(_)
+                | Error::FlushInProgress
+                | Error::FlushBehindQueries
+                | Error::Panicked,
+            ) => "internal",
         };
         self.failed.get_or_create(&ByCause { cause }).inc();
     }

@@ -1,6 +1,6 @@
-//! Reading the heads.
+//! Reading the heads and the blocks.
 //!
-//! All work on heads is done on the query pool, in pieces of some milliseconds; between two pieces nothing is held but the list of what is
+//! All work on them is done on the query pool, in pieces of some milliseconds; between two pieces nothing is held but the list of what is
 //! still to be read. A stream is pulled by its consumer: one that is slow holds no thread, and one that is dropped ends the query.
 
 use std::collections::{BTreeSet, HashSet};
@@ -8,21 +8,23 @@ use std::sync::Arc;
 
 use model::{Labels, Matcher, Metadata};
 use rpc::{CallContext, ExemplarSeries, LabelValuesRequest, SelectStream, SeriesRequest, StreamSelectRequest};
-use tsdb::Head;
 
 use crate::error::Error;
 use crate::service::Ingester;
 
+mod merged;
+mod sources;
 mod stream;
 
+use sources::Sources;
 pub(crate) use stream::MAX_OPEN_QUERIES;
 
 impl Ingester {
     /// See [`rpc::IngesterClient::select`].
     pub(crate) async fn select_stream(&self, ctx: &CallContext, request: StreamSelectRequest) -> Result<SelectStream, Error> {
         self.shared.lifecycle.check_query()?;
-        match self.head(ctx) {
-            Some(head) if request.min_t <= request.max_t => stream::open(&self.shared, ctx, head, request).await,
+        match self.shared.tenants.get(&ctx.tenant) {
+            Some(tenant) if request.min_t <= request.max_t => stream::open(&self.shared, ctx, &tenant, request).await,
             _ => Ok(Box::pin(futures::stream::empty())),
         }
     }
@@ -30,14 +32,15 @@ impl Ingester {
     /// See [`rpc::IngesterClient::series`].
     pub(crate) async fn list_series(&self, ctx: &CallContext, request: SeriesRequest) -> Result<Vec<Labels>, Error> {
         let bound = self.bound(ctx, request.limit, "series");
-        self.read(ctx, move |head| {
+        self.read(ctx, move |sources| {
             let (wanted, min_t, max_t) = (bound.ask(), request.min_t, request.max_t);
-            if let [] | [_] = &request.selectors[..] {
-                return bound.check(conjunctions(&request.selectors).flat_map(|m| head.series(m, min_t, max_t, wanted)).collect());
-            }
             let mut all = HashSet::new();
             for matchers in conjunctions(&request.selectors) {
-                all.extend(head.series(matchers, min_t, max_t, wanted));
+                let found = sources.series(matchers, min_t, max_t, wanted)?;
+                if request.selectors.len() <= 1 {
+                    return bound.check(found);
+                }
+                all.extend(found);
                 if all.len() >= wanted {
                     break;
                 }
@@ -50,10 +53,10 @@ impl Ingester {
     /// See [`rpc::IngesterClient::label_names`].
     pub(crate) async fn list_label_names(&self, ctx: &CallContext, request: SeriesRequest) -> Result<Vec<String>, Error> {
         let bound = self.bound(ctx, request.limit, "label names");
-        self.read(ctx, move |head| {
+        self.read(ctx, move |sources| {
             let SeriesRequest { min_t, max_t, .. } = request;
-            let names = |matchers: &[Matcher], wanted| head.label_names(matchers, min_t, max_t, wanted);
-            bound.check(union(&request.selectors, bound.ask(), names))
+            let names = |matchers: &[Matcher], wanted| sources.label_names(matchers, min_t, max_t, wanted);
+            bound.check(union(&request.selectors, bound.ask(), names)?)
         })
         .await
     }
@@ -61,10 +64,10 @@ impl Ingester {
     /// See [`rpc::IngesterClient::label_values`].
     pub(crate) async fn list_label_values(&self, ctx: &CallContext, request: LabelValuesRequest) -> Result<Vec<String>, Error> {
         let bound = self.bound(ctx, request.series.limit, "label values");
-        self.read(ctx, move |head| {
+        self.read(ctx, move |sources| {
             let SeriesRequest { min_t, max_t, .. } = request.series;
-            let values = |matchers: &[Matcher], wanted| head.label_values(&request.name, matchers, min_t, max_t, wanted);
-            bound.check(union(&request.series.selectors, bound.ask(), values))
+            let values = |matchers: &[Matcher], wanted| sources.label_values(&request.name, matchers, min_t, max_t, wanted);
+            bound.check(union(&request.series.selectors, bound.ask(), values)?)
         })
         .await
     }
@@ -72,36 +75,33 @@ impl Ingester {
     /// See [`rpc::IngesterClient::metadata`].
     pub(crate) async fn list_metadata(&self, ctx: &CallContext, family: Option<String>) -> Result<Vec<Metadata>, Error> {
         // The head holds at most `max_metadata` of them.
-        self.read(ctx, move |head| Ok(head.metadata(family.as_deref(), usize::MAX))).await
+        self.read(ctx, move |sources| Ok(sources.head.metadata(family.as_deref(), usize::MAX))).await
     }
 
     /// See [`rpc::IngesterClient::exemplars`].
     pub(crate) async fn list_exemplars(&self, ctx: &CallContext, request: SeriesRequest) -> Result<Vec<ExemplarSeries>, Error> {
-        self.read(ctx, move |head| {
+        self.read(ctx, move |sources| {
             let sets: Vec<Vec<Matcher>> = conjunctions(&request.selectors).map(<[Matcher]>::to_vec).collect();
             // The head holds at most `max_exemplars` of them.
-            let found = head.exemplars(&sets, request.min_t, request.max_t).into_iter();
+            let found = sources.head.exemplars(&sets, request.min_t, request.max_t).into_iter();
             let wanted = if request.limit == 0 { usize::MAX } else { request.limit };
             Ok(found.take(wanted).map(|s| ExemplarSeries { labels: s.labels, exemplars: s.exemplars }).collect())
         })
         .await
     }
 
-    fn head(&self, ctx: &CallContext) -> Option<Arc<Head>> {
-        self.shared.tenants.get(&ctx.tenant).map(|tenant| Arc::clone(&tenant.head))
-    }
-
     /// Runs a question on the query pool, at most until the deadline. A tenant without a head has nothing.
     async fn read<T: Default + Send + 'static>(
         &self,
         ctx: &CallContext,
-        question: impl FnOnce(&Head) -> Result<T, Error> + Send + 'static,
+        question: impl FnOnce(&Sources) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let shared = &self.shared;
         shared.lifecycle.check_query()?;
-        let Some(head) = self.head(ctx) else { return Ok(T::default()) };
+        let Some(tenant) = shared.tenants.get(&ctx.tenant) else { return Ok(T::default()) };
+        let sources = Sources::of(shared, &tenant);
         let _permit = stream::admit(shared)?;
-        let answer = shared.query_pool.run(move || question(&head));
+        let answer = shared.query_pool.run(move || question(&sources));
         match tokio::time::timeout(ctx.deadline.remaining(&*shared.clock), answer).await {
             Ok(answer) => answer.ok_or(Error::Panicked)?,
             Err(_) => Err(Error::DeadlineExceeded),
@@ -141,16 +141,21 @@ fn conjunctions(selectors: &[Arc<[Matcher]>]) -> impl Iterator<Item = &[Matcher]
 }
 
 /// The first `wanted` of the sorted union of what each alternative gives.
-fn union(selectors: &[Arc<[Matcher]>], wanted: usize, mut ask: impl FnMut(&[Matcher], usize) -> Vec<String>) -> Vec<String> {
-    if let [] | [_] = selectors {
-        return conjunctions(selectors).flat_map(|matchers| ask(matchers, wanted)).collect();
-    }
+fn union(
+    selectors: &[Arc<[Matcher]>],
+    wanted: usize,
+    mut ask: impl FnMut(&[Matcher], usize) -> Result<Vec<String>, Error>,
+) -> Result<Vec<String>, Error> {
     let mut all = BTreeSet::new();
     for matchers in conjunctions(selectors) {
-        all.extend(ask(matchers, wanted));
+        let found = ask(matchers, wanted)?;
+        if selectors.len() <= 1 {
+            return Ok(found);
+        }
+        all.extend(found);
         while all.len() > wanted {
             all.pop_last();
         }
     }
-    all.into_iter().collect()
+    Ok(all.into_iter().collect())
 }

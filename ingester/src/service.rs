@@ -16,6 +16,7 @@ use tsdb::fs::Fs;
 use tsdb::head_chunks::HeadChunks;
 use tsdb::wal::{Replay, ReplayReport};
 
+use crate::blocks::BlockStore;
 use crate::config::Config;
 use crate::error::StartError;
 use crate::inflight::InflightBytes;
@@ -32,7 +33,7 @@ pub(crate) use offload::Offloading;
 
 /// What the ingester needs from others.
 pub struct Deps {
-    /// Folder of everything: `wal/`, `chunks_head/`; made if it is not there. It belongs to one process at a time.
+    /// Folder of everything: `wal/`, `chunks_head/`, `blocks/`; made if it is not there. It belongs to one process at a time.
     pub data_dir: PathBuf,
     /// The file system.
     pub fs: Arc<dyn Fs>,
@@ -46,7 +47,7 @@ pub struct Deps {
     pub query_pool: CpuPool,
     /// Limits of tenants.
     pub limits: LimitsProvider,
-    /// A random number of this start that outsiders cannot know ([`tsdb::WalConfig::salt`]).
+    /// A random number of this start that outsiders cannot know ([`tsdb::WalConfig::salt`]). Names of blocks are made from it as well.
     pub wal_salt: u64,
 }
 
@@ -54,6 +55,8 @@ pub struct Deps {
 const WAL_DIR: &str = "wal";
 /// Head chunk files within the data directory.
 const HEAD_CHUNKS_DIR: &str = "chunks_head";
+/// The blocks, likewise.
+const BLOCKS_DIR: &str = "blocks";
 
 /// How long pushes in progress may take to end when the ingester stops. Each is a write to the disk away from its answer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -85,6 +88,9 @@ pub(crate) struct Shared {
     pub(crate) tenants: Tenants,
     pub(crate) outcomes: Outcomes,
     pub(crate) wal: Wal,
+    pub(crate) blocks: BlockStore,
+    /// Held by the flush in progress.
+    pub(crate) flushing: tokio::sync::Mutex<()>,
     pub(crate) metrics: Metrics,
     pub(crate) sizes: Sizes,
     pub(crate) offloading: Offloading,
@@ -94,6 +100,7 @@ pub(crate) struct Shared {
 impl Service {
     /// Opens the log and wires the parts. Blocks for some milliseconds: the log is read by [`Service::run`].
     pub fn build(config: &Config, deps: Deps, registry: &mut Registry) -> Result<Self, StartError> {
+        let blocks = BlockStore::new(Arc::clone(&deps.fs), deps.data_dir.join(BLOCKS_DIR), deps.wal_salt);
         let head_chunks = HeadChunks::open(Arc::clone(&deps.fs), deps.data_dir.join(HEAD_CHUNKS_DIR)).map_err(StartError::HeadChunks)?;
         let (wal, replay) = Wal::open(deps.data_dir.join(WAL_DIR), config.wal(deps.wal_salt), deps.fs).map_err(StartError::Open)?;
         let retention_ms = config.retention_ms();
@@ -110,6 +117,8 @@ impl Service {
             open_queries: Arc::new(Semaphore::new(MAX_OPEN_QUERIES)),
             outcomes: Outcomes::default(),
             wal,
+            blocks,
+            flushing: tokio::sync::Mutex::default(),
             metrics: Metrics::register(registry),
             sizes: Sizes::default(),
             offloading: Offloading::new(head_chunks),
@@ -134,6 +143,7 @@ impl Service {
         tokio::select! {
             () = shutdown.requested() => {}
             () = upkeep::run(&shared) => {}
+            () = crate::blocks::run(&shared) => {}
         }
         shared.stop().await;
         Ok(())
@@ -159,8 +169,11 @@ impl Shared {
         let started = self.clock.monotonic();
         tracing::info!(bytes = replay.bytes(), "replaying the write-ahead log");
         let shared = Arc::clone(self);
-        let report = self.tasks.spawn_blocking(move || replay_into(&shared, replay)).await;
-        let report = report.map_err(|_| StartError::Panicked)?.map_err(StartError::Replay)?;
+        let restore = move || {
+            shared.open_blocks()?;
+            replay_into(&shared, replay).map_err(StartError::Replay)
+        };
+        let report = self.tasks.spawn_blocking(restore).await.map_err(|_| StartError::Panicked)??;
         let seconds = self.clock.monotonic().saturating_sub(started).as_secs_f64();
         self.metrics.replayed(seconds, &report);
         tracing::info!(
@@ -174,6 +187,16 @@ impl Shared {
             torn_bytes = report.torn_bytes,
             "write-ahead log replayed"
         );
+        Ok(())
+    }
+
+    fn open_blocks(&self) -> Result<(), StartError> {
+        let grace_ms = |tenant: &model::TenantId| self.limits.of(tenant).creation_grace_period_ms;
+        let found = self.blocks.open_all(&grace_ms).map_err(StartError::Blocks)?;
+        for (id, set) in found {
+            self.tenants.get_or_restore(&id).blocks.restore(set);
+        }
+        self.measure_blocks();
         Ok(())
     }
 

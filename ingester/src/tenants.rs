@@ -9,6 +9,7 @@ use model::TenantId;
 use parking_lot::RwLock;
 use tsdb::{Head, HeadConfig, HeadLimits};
 
+use crate::blocks::TenantBlocks;
 use crate::error::Error;
 
 /// One tenant's share of the ingester.
@@ -20,9 +21,18 @@ pub(crate) struct Tenant {
     /// in the order in which the head took them: a replay that meets the later one first would have to take the earlier one as late, which costs it a
     /// multiple. A turn is some hundred microseconds, and waiting for it holds no thread.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
+    /// Its older samples.
+    pub(crate) blocks: TenantBlocks,
 }
 
-/// All tenants. Heads are made by the first push (or the replay) and forgotten when they are empty.
+impl Tenant {
+    /// The head.
+    pub(crate) fn head(&self) -> Arc<Head> {
+        Arc::clone(&self.head)
+    }
+}
+
+/// All tenants. Heads are made by the first push (or the replay) and forgotten when they are empty and there are no blocks.
 #[derive(Debug)]
 pub(crate) struct Tenants {
     /// Never held while a head works.
@@ -59,7 +69,7 @@ impl Tenants {
         Ok(made)
     }
 
-    /// The tenant, made without regard to the bound: for the replay, since what is in the log was acknowledged.
+    /// The tenant, made without regard to the bound: for the replay, since what is in the log was acknowledged, and for blocks.
     pub(crate) fn get_or_restore(&self, tenant: &TenantId) -> Arc<Tenant> {
         let mut map = self.map.write();
         Arc::clone(map.entry(tenant.clone()).or_insert_with(|| Arc::new(self.make(tenant))))
@@ -68,7 +78,7 @@ impl Tenants {
     fn make(&self, tenant: &TenantId) -> Tenant {
         let head = Head::new(HeadConfig { limits: head_limits(&self.limits.of(tenant)), ..HeadConfig::default() });
         head.set_oldest_accepted(self.floor_ms.load(Relaxed));
-        Tenant { head: Arc::new(head), turn: Arc::default() }
+        Tenant { head: Arc::new(head), turn: Arc::default(), blocks: TenantBlocks::default() }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -90,7 +100,10 @@ impl Tenants {
     pub(crate) fn forget_idle(&self) -> usize {
         let mut map = self.map.write();
         let before = map.len();
-        map.retain(|_, tenant| Arc::strong_count(tenant) > 1 || Arc::strong_count(&tenant.head) > 1 || tenant.head.series_count() > 0);
+        map.retain(|_, tenant| {
+            let used = Arc::strong_count(tenant) > 1 || Arc::strong_count(&tenant.head) > 1;
+            used || tenant.head.series_count() > 0 || !tenant.blocks.is_idle()
+        });
         before - map.len()
     }
 }

@@ -1,5 +1,6 @@
 #![allow(clippy::disallowed_methods, reason = "tests spawn and wait as they like")]
 
+mod blocks;
 mod drain;
 mod failures;
 mod grpc;

@@ -126,7 +126,9 @@ impl Server {
             registry,
             readiness: parts.readiness.clone(),
             snapshot: built.watch.receiver(),
+            ingester: built.ingester.clone(),
             clock: Arc::clone(&parts.clock),
+            tasks: parts.tasks.clone(),
         };
         let router = crate::http::router(std::mem::take(&mut built.routes), admin, built.http_metrics.clone(), parts.config.multitenancy);
         let drain_timeout = Duration::from_secs(parts.config.shutdown_timeout_seconds);

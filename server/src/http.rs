@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, Version, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
@@ -15,6 +15,7 @@ use tower_http::compression::predicate::{Predicate, SizeAbove};
 pub mod admin;
 mod buildinfo;
 mod exposition;
+mod flush;
 mod instrument;
 mod listener;
 mod process_metrics;
@@ -58,6 +59,7 @@ pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: 
         .route("/metrics", get(admin::metrics))
         .route("/config", get(admin::config))
         .route("/ring", get(admin::ring))
+        .route("/ingester/flush", post(flush::flush))
         .route("/api/v1/status/buildinfo", get(buildinfo::buildinfo))
         .route("/prometheus/api/v1/status/buildinfo", get(buildinfo::buildinfo))
         .with_state(Arc::new(admin));

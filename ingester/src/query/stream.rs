@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use model::{Projection, SeriesChunks};
+use model::SeriesChunks;
 use rpc::{CallContext, RpcError, SelectBatch, SelectStream, StreamSelectRequest};
 use runtime::Deadline;
 use tokio::sync::OwnedSemaphorePermit;
-use tsdb::Head;
-use tsdb::head::{SelectOrder, SeriesRef};
 
+use super::merged::Merged;
+use super::sources::Sources;
 use crate::error::Error;
 use crate::service::Shared;
+use crate::tenants::Tenant;
 
-/// Queries open at a time. Each holds 32 bytes per series that it has found and one batch; queriers admit far fewer.
+/// Queries open at a time. Each holds 32 bytes per series that it has found in the head, 4 per series of each block, and one batch; queriers admit far fewer.
 pub(crate) const MAX_OPEN_QUERIES: usize = 512;
 
 /// A batch ends when it has this many bytes: large enough for the cost of a message not to count, small enough for flow control to work.
@@ -31,12 +32,7 @@ struct Open {
 
 /// Reads the series that were found, batch by batch.
 struct Reader {
-    head: Arc<Head>,
-    ids: Vec<SeriesRef>,
-    at: usize,
-    min_t: i64,
-    max_t: i64,
-    projection: Projection,
+    series: Merged,
     sent: usize,
     max_series: usize,
     /// Average of what was read so far.
@@ -52,21 +48,18 @@ pub(super) fn admit(shared: &Shared) -> Result<OwnedSemaphorePermit, Error> {
 pub(super) async fn open(
     shared: &Arc<Shared>,
     ctx: &CallContext,
-    head: Arc<Head>,
+    tenant: &Tenant,
     request: StreamSelectRequest,
 ) -> Result<SelectStream, Error> {
     let permit = admit(shared)?;
     let max_series = shared.limits.of(&ctx.tenant).max_query_series;
-    let StreamSelectRequest { matchers, min_t, max_t, sorted, projection } = request;
-    let find = shared.query_pool.run(move || {
-        let order = if sorted { SelectOrder::ByHash } else { SelectOrder::Any };
-        let ids = head.select_ids(&matchers, order);
-        Reader { head, ids, at: 0, min_t, max_t, projection, sent: 0, max_series, series_bytes: 0 }
-    });
-    let reader = match tokio::time::timeout(ctx.deadline.remaining(&*shared.clock), find).await {
-        Ok(reader) => reader.ok_or(Error::Panicked)?,
+    let sources = Sources::of(shared, tenant);
+    let find = shared.query_pool.run(move || Merged::find(sources, request));
+    let series = match tokio::time::timeout(ctx.deadline.remaining(&*shared.clock), find).await {
+        Ok(found) => found.ok_or(Error::Panicked)??,
         Err(_) => return Err(Error::DeadlineExceeded),
     };
+    let reader = Reader { series, sent: 0, max_series, series_bytes: 0 };
     let open = Open { shared: Arc::clone(shared), reader, deadline: ctx.deadline, _permit: permit };
     // After an error the state is gone, so nothing follows it.
     Ok(Box::pin(futures::stream::unfold(Some(open), |open| async move {
@@ -84,7 +77,7 @@ async fn next(open: Open) -> Result<Option<(SelectBatch, Open)>, Error> {
     if time_left.is_zero() {
         return Err(Error::DeadlineExceeded);
     }
-    if reader.at >= reader.ids.len() {
+    if reader.series.is_done() {
         return Ok(None);
     }
     let read = shared.query_pool.run(move || {
@@ -108,12 +101,9 @@ impl Reader {
     fn next_batch(&mut self) -> Result<Vec<SeriesChunks>, Error> {
         let mut batch = Vec::new();
         let mut bytes = 0;
-        while bytes < BATCH_BYTES && self.at < self.ids.len() {
-            let end = self.ids.len().min(self.at + self.read_size(BATCH_BYTES - bytes));
-            let ids = self.ids.get(self.at..end).unwrap_or_default();
+        while bytes < BATCH_BYTES && !self.series.is_done() {
             let before = batch.len();
-            self.head.read_projected(ids, self.min_t, self.max_t, &self.projection, &mut batch)?;
-            self.at = end;
+            self.series.read(self.read_size(BATCH_BYTES - bytes), &mut batch)?;
             let read: usize = batch.iter().skip(before).map(SeriesChunks::heap_bytes).sum();
             bytes += read;
             if let Some(average) = read.checked_div(batch.len() - before) {

@@ -43,6 +43,8 @@ impl Shared {
         self.tenants.raise_floor(before_ms);
         let (mut series, mut chunks) = (0, 0);
         for (id, tenant) in self.tenants.all() {
+            // Not while a block is cut from it; there is time until the next round.
+            let Some(_cycle) = tenant.blocks.try_cycle() else { continue };
             // A tenant that does not push may still have more than it may keep now.
             tenant.head.set_limits(&head_limits(&self.limits.of(&id)));
             tenant.head.set_oldest_accepted(before_ms);

@@ -13,7 +13,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 #[tokio::test]
 async fn what_is_older_than_the_retention_goes_from_memory_and_disk() {
     let wal = WalSettings { segment_bytes: 1 << 20, ..WalSettings::default() };
-    let config = Config { wal, head_retention_seconds: 4 * 3_600, ..Config::default() };
+    let config = Config { wal, block_retention_seconds: 4 * 3_600, ..Config::default() };
     let rig = Rig::with(Options { config: config.clone(), ..Options::default() }).await;
     rig.push("gone", many("old", 5_000, 0)).await.unwrap();
     rig.push("stays", one("old", [0])).await.unwrap();

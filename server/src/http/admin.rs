@@ -8,6 +8,7 @@ use axum::response::{Html, IntoResponse, Response};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use ring::ClusterSnapshot;
+use runtime::Tasks;
 use runtime::build_info::VERSION;
 use runtime::clock::SharedClock;
 use tokio::sync::watch;
@@ -28,8 +29,12 @@ pub struct Admin {
     pub readiness: Readiness,
     /// The cluster.
     pub snapshot: watch::Receiver<Arc<ClusterSnapshot>>,
+    /// The ingester, if one runs here.
+    pub ingester: Option<ingester::Ingester>,
     /// Time.
     pub clock: SharedClock,
+    /// Tasks that outlive the request that asked for them.
+    pub tasks: Tasks,
 }
 
 type Shared = State<Arc<Admin>>;

@@ -41,16 +41,21 @@ impl HashedBlock {
     /// The positions of the series that match all matchers, ascending by hash; none if the block has nothing in `[min_t, max_t]` (both inclusive).
     /// Whether a series has samples in the range is seen when it is read.
     pub fn select(&self, matchers: &[Matcher], min_t: i64, max_t: i64) -> Result<Vec<u32>, BlockError> {
+        let positions = self.select_in_label_order(matchers, min_t, max_t)?;
+        // The upper half of the hash beside the position: comparing touches no other memory.
+        let mut keyed: Vec<(u64, u32)> = positions.into_iter().map(|p| ((self.hash(p).0 >> 64) as u64, p)).collect();
+        keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.hash(a.1).cmp(&self.hash(b.1))));
+        Ok(keyed.into_iter().map(|(_, position)| position).collect())
+    }
+
+    /// The positions of [`HashedBlock::select`], ascending: in label order.
+    pub fn select_in_label_order(&self, matchers: &[Matcher], min_t: i64, max_t: i64) -> Result<Vec<u32>, BlockError> {
         if !self.block.overlaps(min_t, max_t) {
             return Ok(Vec::new());
         }
         let ids = select::select_ids(&self.block.index, matchers)?;
         let unknown = || BlockError::corrupt(super::INDEX_FILE, 0, "a postings list names a series that is not in the list of all");
-        let positions = self.sidecar.positions(&ids).ok_or_else(unknown)?;
-        // The upper half of the hash beside the position: comparing touches no other memory.
-        let mut keyed: Vec<(u64, u32)> = positions.into_iter().map(|p| ((self.hash(p).0 >> 64) as u64, p)).collect();
-        keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.hash(a.1).cmp(&self.hash(b.1))));
-        Ok(keyed.into_iter().map(|(_, position)| position).collect())
+        self.sidecar.positions(&ids).ok_or_else(unknown)
     }
 
     /// The hash of the series at a position.

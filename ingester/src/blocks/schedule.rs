@@ -1,0 +1,81 @@
+//! When a tenant's head is cut: a pure decision.
+
+/// How long after its end a range is cut. Samples that come later make a second block of the range, so most should have come by then.
+const DELAY_MS: i64 = 3_600_000;
+
+/// How long after a failure the next attempt is made, at first; each failure doubles it.
+const FIRST_RETRY_MS: i64 = 30_000;
+const LONGEST_RETRY_MS: i64 = 15 * 60_000;
+
+/// When a tenant is cut. Once per range: what comes late after that, for whichever range, waits for the next time, so that late senders make a few
+/// blocks a day and not one a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Schedule {
+    /// Everything before it has been cut.
+    cut_to: i64,
+    /// Not before this time again.
+    not_before: i64,
+    failures: u32,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self { cut_to: i64::MIN, not_before: i64::MIN, failures: 0 }
+    }
+}
+
+impl Schedule {
+    /// The border up to which is to be cut now, if it is time: a multiple of `width`, the head's chunk range.
+    pub(super) fn due(&self, now_ms: i64, width: i64) -> Option<i64> {
+        let border = now_ms.saturating_sub(DELAY_MS).div_euclid(width).saturating_mul(width);
+        (border > self.cut_to && now_ms >= self.not_before).then_some(border)
+    }
+
+    /// Everything before `border` is in blocks.
+    pub(super) fn done(&mut self, border: i64) {
+        *self = Self { cut_to: self.cut_to.max(border), ..Self::default() };
+    }
+
+    /// An attempt failed.
+    pub(super) fn failed(&mut self, now_ms: i64) {
+        let wait = FIRST_RETRY_MS.saturating_mul(1 << self.failures.min(16)).min(LONGEST_RETRY_MS);
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = now_ms.saturating_add(wait);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Schedule;
+
+    const HOUR: i64 = 3_600_000;
+
+    #[test]
+    fn each_range_is_cut_once_an_hour_after_its_end() {
+        let mut schedule = Schedule::default();
+        assert_eq!(schedule.due(10 * HOUR, 2 * HOUR), Some(8 * HOUR), "a process that has just started");
+        schedule.done(8 * HOUR);
+        assert_eq!(schedule.due(11 * HOUR - 1, 2 * HOUR), None);
+        assert_eq!(schedule.due(11 * HOUR, 2 * HOUR), Some(10 * HOUR));
+        schedule.done(10 * HOUR);
+        assert_eq!(schedule.due(12 * HOUR, 2 * HOUR), None);
+        assert_eq!(Schedule::default().due(-HOUR, 2 * HOUR), Some(-2 * HOUR));
+    }
+
+    #[test]
+    fn failures_are_tried_again_and_more_and_more_seldom() {
+        let mut schedule = Schedule::default();
+        let mut now = 3 * HOUR;
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            schedule.failed(now);
+            let waited = (0..).map(|s| s * 1_000).find(|ms| schedule.due(now + ms, 2 * HOUR).is_some()).unwrap();
+            waits.push(waited / 1_000);
+            now += waited;
+        }
+        assert_eq!(waits, [30, 60, 120, 240, 480, 900, 900]);
+        schedule.done(0);
+        schedule.failed(now);
+        assert!(schedule.due(now + 30_000, 2 * HOUR).is_some(), "after a success the count begins again");
+    }
+}
