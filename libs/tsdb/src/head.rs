@@ -8,6 +8,10 @@
 //! A push goes through in passes over a stripe's part of the batch (touch the table, find, touch the entries, append), so
 //! that the cache misses of different series overlap. New series are created in batches under the index lock.
 //!
+//! A series has its chunks in order, and apart from them, if there are any, its late samples (`head/series/late.rs`). A late sample is looked up in all of
+//! its series before it is taken, at the cost of decoding at most two chunks under the stripe's lock; the in-order path never looks. Readers merge both when they
+//! have released the locks.
+//!
 //! Lock order: `index`, then one stripe. Queries collect ids under the index lock, release it, and then read series in
 //! batches; an id whose slot has been given to another series meanwhile is recognised by its hash and skipped.
 

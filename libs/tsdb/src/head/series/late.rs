@@ -83,17 +83,16 @@ impl Late {
         let from = if from == to { from.saturating_sub(1) } else { from };
         let mut points = points.into_iter().peekable();
         let mut merged = Vec::with_capacity(to - from + 1);
-        let affected: Vec<ClosedChunk> = self.chunks.get(from..to).unwrap_or_default().to_vec();
-        let count = affected.len();
-        for (i, chunk) in affected.into_iter().enumerate() {
+        // Moved, not copied: of thousands of chunks in between most may stay as they are.
+        for (at, chunk) in (from + 1..).zip(self.chunks.drain(from..to)) {
             let mut mine = Vec::new();
-            while let Some(point) = points.next_if(|p| p.t() <= chunk.max_t() || i + 1 == count) {
+            while let Some(point) = points.next_if(|p| p.t() <= chunk.max_t() || at == to) {
                 mine.push(point);
             }
             merge_one(series, chunk, mine, range, &mut merged);
         }
         close_all(points.collect(), CHUNK_SAMPLES.into(), range, &mut merged);
-        self.chunks.splice(from..to, merged);
+        self.chunks.splice(from..from, merged);
     }
 
     /// Samples that wait.
