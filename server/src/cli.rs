@@ -24,6 +24,9 @@ pub enum Command {
     /// Check and test rule files.
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Work with PromQL: run test scripts, format and parse expressions.
+    #[command(subcommand)]
+    Promql(PromqlCommand),
 }
 
 /// What to do with rule files.
@@ -43,6 +46,27 @@ pub enum RulesCommand {
         /// Test files.
         #[arg(required = true)]
         files: Vec<PathBuf>,
+    },
+}
+
+/// What to do with PromQL.
+#[derive(Debug, Subcommand)]
+pub enum PromqlCommand {
+    /// Run test scripts in the language of Prometheus's own promqltest. Fails if any evaluation does, or if a script cannot be read.
+    Test {
+        /// The scripts.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Print an expression over several lines where it is long.
+    Format {
+        /// The expression.
+        expression: String,
+    },
+    /// Print the syntax tree of an expression as JSON, in the shape of Prometheus's parse_query, or say what is wrong and where.
+    Parse {
+        /// The expression.
+        expression: String,
     },
 }
 

@@ -7,12 +7,13 @@ use clap::Parser;
 use runtime::ShutdownTrigger;
 use runtime::telemetry::{Telemetry, TelemetryOptions};
 use server::cli::{Cli, Command, RunArgs};
-use server::{Config, Server, block_command, config, graph, rules_command, signals};
+use server::{Config, Server, block_command, config, graph, promql_command, rules_command, signals};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
         Command::Run(args) => run(args),
+        Command::Promql(command) => promql_command::run(command, &mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
         Command::Rules(command) => rules_command::run(command, &mut std::io::stdout().lock()).map(ExitCode::from),
         Command::Block(command) => block_command::run(command, &mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
     };
