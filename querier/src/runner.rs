@@ -9,7 +9,7 @@ use model::TenantId;
 use promql::cancel::CancelToken;
 use promql::limits::QueryLimits;
 use promql::parser::{self, Expr, ParseOptions};
-use promql::{Engine, EngineOptions, Features, QueryContext, QueryError, QueryResult};
+use promql::{Engine, EngineOptions, ExplainClock, Features, QueryContext, QueryError, QueryResult};
 use rpc::{CallContext, QueryRunner};
 use runtime::clock::SharedClock;
 use runtime::{CpuPool, Tasks};
@@ -38,11 +38,22 @@ struct Inner {
     max_admitted: usize,
 }
 
-/// When a query is evaluated.
+/// When a query is evaluated. Milliseconds since the epoch.
 #[derive(Debug, Clone, Copy)]
-enum When {
+pub(crate) enum When {
+    /// Once.
     At(i64),
+    /// At `start, start + step, … ≤ end`.
     Range { start: i64, end: i64, step: i64 },
+}
+
+/// What a caller may ask for besides.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RunOptions {
+    /// Instead of the configured lookback, in milliseconds.
+    pub(crate) lookback_ms: Option<i64>,
+    /// Whether the answer comes with [`QueryResult::explain`].
+    pub(crate) explain: bool,
 }
 
 impl Runner {
@@ -72,7 +83,8 @@ impl Runner {
         parse_options(&self.inner.limits.of(tenant))
     }
 
-    async fn run(&self, ctx: &CallContext, query: &str, when: When, lookback_ms: Option<i64>) -> Result<QueryResult, QueryError> {
+    /// Runs a query.
+    pub(crate) async fn run(&self, ctx: &CallContext, query: &str, when: When, options: RunOptions) -> Result<QueryResult, QueryError> {
         let inner = &self.inner;
         let limits = inner.limits.of(&ctx.tenant);
         check_length(&limits, when)?;
@@ -91,7 +103,7 @@ impl Runner {
                 runtime: tokio::runtime::Handle::current(),
             }),
             cancel,
-            lookback_ms,
+            lookback_ms: options.lookback_ms,
             limits: Some(query_limits(&limits)),
             features: Some(Features {
                 delayed_name_removal: limits.promql.delayed_name_removal,
@@ -99,6 +111,7 @@ impl Runner {
                 type_and_unit_labels: limits.promql.type_and_unit_labels,
             }),
             text: Some(query.into()),
+            explain: options.explain.then(|| explain_clock(&inner.clock)),
         };
         let engine = inner.engine.clone();
         let work = move || match when {
@@ -126,7 +139,7 @@ impl Runner {
 #[async_trait]
 impl QueryRunner for Runner {
     async fn instant(&self, ctx: &CallContext, query: &str, t_ms: i64, lookback_ms: Option<i64>) -> Result<QueryResult, QueryError> {
-        self.run(ctx, query, When::At(t_ms), lookback_ms).await
+        self.run(ctx, query, When::At(t_ms), RunOptions { lookback_ms, ..RunOptions::default() }).await
     }
 
     async fn range(
@@ -138,7 +151,8 @@ impl QueryRunner for Runner {
         step_ms: i64,
         lookback_ms: Option<i64>,
     ) -> Result<QueryResult, QueryError> {
-        self.run(ctx, query, When::Range { start: start_ms, end: end_ms, step: step_ms }, lookback_ms).await
+        let options = RunOptions { lookback_ms, ..RunOptions::default() };
+        self.run(ctx, query, When::Range { start: start_ms, end: end_ms, step: step_ms }, options).await
     }
 }
 
@@ -180,6 +194,11 @@ fn query_limits(limits: &Limits) -> QueryLimits {
         max_memory_bytes: limits.max_query_memory_bytes,
         ..QueryLimits::default()
     }
+}
+
+fn explain_clock(clock: &SharedClock) -> ExplainClock {
+    let clock = Arc::clone(clock);
+    ExplainClock::new(move || u64::try_from(clock.monotonic().as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn as_ms(d: std::time::Duration) -> i64 {

@@ -81,6 +81,17 @@ impl Annotations {
         self.add(true, &text, span, Detail::Occurrences(windows));
     }
 
+    /// Adds those of `other`, which stand `shift` bytes further back in the expression than they say.
+    pub(crate) fn add_all(&self, other: &Self, shift: i64) {
+        let other = other.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = |position: u32| u32::try_from(i64::from(position).saturating_add(shift)).unwrap_or_default();
+        for (warning, notes) in [(true, &other.warnings), (false, &other.infos)] {
+            for Note { text, span, detail } in notes {
+                self.add(warning, text, TextSpan { start: at(span.start), end: at(span.end) }, *detail);
+            }
+        }
+    }
+
     fn add(&self, warning: bool, text: &str, span: TextSpan, detail: Detail) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let notes = if warning { &mut kept.warnings } else { &mut kept.infos };

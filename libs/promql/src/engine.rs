@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::cancel::CancelToken;
 use crate::error::QueryError;
 use crate::eval::{self, QueryState};
+use crate::explain::ExplainClock;
 use crate::limits::QueryLimits;
 use crate::parser::ast::Expr;
-use crate::plan::{Plan, PlanOptions, Planner, QueryTime, optimise};
+use crate::plan::{Plan, PlanOptions, Planner, QueryTime, optimise, reduce_histograms};
 use crate::storage::Queryable;
 use crate::value::QueryResult;
 
@@ -72,13 +73,15 @@ pub struct QueryContext {
     /// The text that the expression was parsed from, for the line and column of annotations. Without it columns count from
     /// the start of the expression.
     pub text: Option<Arc<str>>,
+    /// With a clock, the answer comes with [`QueryResult::explain`].
+    pub explain: Option<ExplainClock>,
 }
 
 impl QueryContext {
     /// A context without cancellation and overrides.
     #[must_use]
     pub fn new(storage: Arc<dyn Queryable>) -> Self {
-        Self { storage, cancel: CancelToken::new(), lookback_ms: None, limits: None, features: None, text: None }
+        Self { storage, cancel: CancelToken::new(), lookback_ms: None, limits: None, features: None, text: None, explain: None }
     }
 }
 
@@ -121,12 +124,15 @@ impl Engine {
             start_timestamps: features.start_timestamps,
         };
         let mut plan: Plan = Planner::new(options, time, &state.budget).plan(expr)?;
+        // Prometheus does it, and it can be seen in warnings: it is not left to choice.
+        reduce_histograms(&mut plan);
         if self.options.optimise {
             optimise(&mut plan);
         }
         let value = eval::run(&plan, time, &state, &ctx.storage)?;
         let (warnings, infos) = state.annotations.render(ctx.text.as_deref());
-        Ok(QueryResult { value, warnings, infos, stats: state.budget.stats() })
+        let explain = state.explain.as_ref().map(|recorder| recorder.finish());
+        Ok(QueryResult { value, warnings, infos, stats: state.budget.stats(), explain })
     }
 }
 

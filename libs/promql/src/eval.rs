@@ -14,6 +14,7 @@ use crate::annotations::Annotations;
 use crate::cancel::CancelToken;
 use crate::engine::{Features, QueryContext};
 use crate::error::QueryError;
+use crate::explain::Recorder;
 use crate::functions::range::Windows;
 use crate::limits::{Budget, QueryLimits};
 use crate::plan::{Plan, QueryTime};
@@ -41,6 +42,7 @@ mod scalar;
 mod selector;
 mod series;
 mod set;
+mod shared;
 mod smoothed;
 mod sort;
 mod statistics;
@@ -51,6 +53,7 @@ pub(crate) use arithmetic::scalar as scalar_operation;
 pub(crate) use build::Builder;
 pub use column::{ABSENT, HistogramAtStep, ScalarColumn, StepVector, is_absent};
 pub use samples::Samples;
+pub(crate) use series::{BoxStream, Series, Stream};
 
 /// The most values in one batch of series, so that batches in flight are bounded however long the grid: 512 KiB.
 pub const BATCH_VALUES: usize = 64 << 10;
@@ -81,6 +84,8 @@ pub(crate) struct QueryState {
     pub(crate) delayed_name_removal: bool,
     /// Whether the label `__type__` says what a counter is.
     pub(crate) type_and_unit_labels: bool,
+    /// Watches operators, if that was asked for.
+    pub(crate) explain: Option<Arc<Recorder>>,
 }
 
 impl QueryState {
@@ -92,6 +97,19 @@ impl QueryState {
             cancel: ctx.cancel.clone(),
             delayed_name_removal: features.delayed_name_removal,
             type_and_unit_labels: features.type_and_unit_labels,
+            explain: ctx.explain.clone().map(|clock| Arc::new(Recorder::new(clock))),
+        }
+    }
+
+    /// The same but for annotations, which are kept apart.
+    pub(crate) fn apart(&self) -> Self {
+        Self {
+            budget: Arc::clone(&self.budget),
+            annotations: Annotations::default(),
+            cancel: self.cancel.clone(),
+            delayed_name_removal: self.delayed_name_removal,
+            type_and_unit_labels: self.type_and_unit_labels,
+            explain: self.explain.clone(),
         }
     }
 

@@ -12,6 +12,7 @@
 //! - [`plan`]: the tree with times resolved and types fixed: which times each part is evaluated at, what is the same at every step.
 //! - [`storage`]: what the engine needs of a store. [`memory`]: a store for scripts and tests.
 //! - [`eval`]: streaming operators over columns of steps. [`functions`]: the arithmetic, apart from series and labels; [`histogram`]: that of native histograms.
+//! - [`explain`]: the plan and the figures of its operators, on request.
 //! - [`engine`]: puts these together. [`limits`], [`cancel`], `annotations`: what accompanies a query. [`value`], [`error`]: what comes of it.
 //! - [`script`]: test scripts in the language of Prometheus's own suite.
 //!
@@ -29,6 +30,7 @@ pub mod cancel;
 pub mod engine;
 pub mod error;
 pub mod eval;
+pub mod explain;
 pub mod functions;
 pub mod histogram;
 pub mod limits;
@@ -42,6 +44,7 @@ pub mod value;
 pub use cancel::CancelToken;
 pub use engine::{Engine, EngineOptions, Features, QueryContext};
 pub use error::QueryError;
+pub use explain::{Explain, ExplainClock};
 pub use limits::QueryLimits;
 pub use memory::MemoryStorage;
 pub use parser::{Expr, ParseError, ParseOptions, parse, parse_bytes, parse_selector};

@@ -26,7 +26,7 @@ mod selector;
 mod walk;
 
 pub use grid::{Grid, QueryTime, Reference};
-pub(crate) use optimise::optimise;
+pub(crate) use optimise::{optimise, reduce_histograms};
 pub use planner::{PlanOptions, Planner};
 
 /// A plan by the type of its value.
@@ -189,6 +189,19 @@ pub enum VectorOp {
     },
     /// A step-invariant vector, evaluated on a grid of one step and repeated over this plan's grid.
     Repeat(Box<VectorPlan>),
+    /// A vector that stands in several places and is evaluated once. Only the optimiser makes it.
+    Shared(SharedPlan),
+}
+
+/// A vector that stands in several places.
+#[derive(Debug, Clone)]
+pub struct SharedPlan {
+    /// The same in all these places.
+    pub number: usize,
+    /// What is evaluated; its spans are those of the first place.
+    pub plan: Arc<VectorPlan>,
+    /// How many bytes further back this place is in the expression than the first.
+    pub shift: i64,
 }
 
 /// What an instant selector takes of a sample.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use model::{FloatHistogram, Labels};
 
+use crate::explain::Explain;
+
 /// One sample of a result.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PointValue {
@@ -85,4 +87,6 @@ pub struct QueryResult {
     pub infos: Vec<String>,
     /// The cost.
     pub stats: QueryStats,
+    /// The plan and what its operators did, if it was asked for.
+    pub explain: Option<Explain>,
 }

@@ -41,6 +41,10 @@ pub(super) fn query_response(result: &QueryResult, stats: bool) -> Vec<u8> {
         out.extend_from_slice(b",\"stats\":");
         out.extend_from_slice(cost.to_string().as_bytes());
     }
+    if let Some(explain) = &result.explain {
+        out.extend_from_slice(b",\"explain\":");
+        out.extend_from_slice(explain.to_json().to_string().as_bytes());
+    }
     out.push(b'}');
     annotations(&mut out, "warnings", &result.warnings);
     annotations(&mut out, "infos", &result.infos);
@@ -186,6 +190,7 @@ mod tests {
             ],
         };
         let result = QueryResult {
+            explain: None,
             value: QueryValue::Matrix(vec![series]),
             warnings: vec!["w".to_owned()],
             infos: Vec::new(),

@@ -3,10 +3,10 @@
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use promql::{QueryResult, QueryValue};
-use rpc::QueryRunner;
 
 use super::time::{parse_duration, parse_time};
 use super::{ApiError, Call, Querying, Tenant, handle, json, selectors};
+use crate::runner::{RunOptions, When};
 
 /// Points per series of a range query, Prometheus's own limit.
 const MAX_POINTS: i64 = 11_000;
@@ -23,8 +23,7 @@ async fn run_instant(call: &Call) -> Result<Vec<u8>, ApiError> {
     let limit = call.params.limit("limit")?;
     let t = selectors::time(&call.params, "time", call.querier.clock.now_ms())?;
     let ctx = call.context()?;
-    let lookback = lookback(call)?;
-    let result = call.querier.runner.instant(&ctx, query(call), t, lookback).await?;
+    let result = call.querier.runner.run(&ctx, query(call), When::At(t), options(call)?).await?;
     Ok(respond(call, result, limit))
 }
 
@@ -47,13 +46,16 @@ async fn run_range(call: &Call) -> Result<Vec<u8>, ApiError> {
         ));
     }
     let ctx = call.context()?;
-    let lookback = lookback(call)?;
-    let result = call.querier.runner.range(&ctx, query(call), start, end, step, lookback).await?;
+    let result = call.querier.runner.run(&ctx, query(call), When::Range { start, end, step }, options(call)?).await?;
     Ok(respond(call, result, limit))
 }
 
 fn query(call: &Call) -> &str {
     call.params.get("query").unwrap_or_default()
+}
+
+fn options(call: &Call) -> Result<RunOptions, ApiError> {
+    Ok(RunOptions { lookback_ms: lookback(call)?, explain: call.params.get("explain") == Some("true") })
 }
 
 fn lookback(call: &Call) -> Result<Option<i64>, ApiError> {

@@ -1,6 +1,9 @@
 //! Plans to operator trees. Every selector asks the store for its series here, before anything is pulled.
 
+use std::cell::RefCell;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::QueryState;
 use super::absent::{Absent, Watched};
@@ -18,6 +21,7 @@ use super::scalar::ScalarSource;
 use super::selector::{Feed, InstantSelector};
 use super::series::{BoxStream, Merge, Nothing};
 use super::set::SetOperator;
+use super::shared::{SharedReader, SharedResult};
 use super::sort::Sort;
 use super::subquery::SubqueryFeed;
 use super::vector_scalar::{Operation, VectorScalar};
@@ -25,7 +29,7 @@ use crate::error::QueryError;
 use crate::functions::range::{RangeCall, Windows};
 use crate::parser::ast::AggregateOp;
 use crate::plan::{
-    AggregatePlan, BucketPlan, JoinPlan, MatrixPlan, RangeCallPlan, SampleRead, ScalarPlan, SortOrder, VectorOp, VectorPlan,
+    AggregatePlan, BucketPlan, JoinPlan, MatrixPlan, RangeCallPlan, SampleRead, ScalarPlan, SharedPlan, SortOrder, VectorOp, VectorPlan,
     VectorScalarPlan,
 };
 use crate::storage::Queryable;
@@ -34,16 +38,25 @@ use crate::storage::Queryable;
 pub(crate) struct Builder<'a> {
     state: &'a Arc<QueryState>,
     storage: &'a Arc<dyn Queryable>,
+    /// What several places of the plan share, by number.
+    shared: RefCell<HashMap<usize, Arc<SharedResult>>>,
 }
 
 impl<'a> Builder<'a> {
     /// A builder.
     pub(crate) fn new(state: &'a Arc<QueryState>, storage: &'a Arc<dyn Queryable>) -> Self {
-        Self { state, storage }
+        Self { state, storage, shared: RefCell::default() }
     }
 
     /// The operator of a vector plan.
     pub(crate) fn vector(&self, plan: &VectorPlan) -> Result<BoxStream, QueryError> {
+        match &self.state.explain {
+            Some(recorder) => recorder.build(plan, &self.state.budget, || self.operator(plan)),
+            None => self.operator(plan),
+        }
+    }
+
+    fn operator(&self, plan: &VectorPlan) -> Result<BoxStream, QueryError> {
         let (steps, state) = (plan.grid.count(), self.state);
         if steps == 0 {
             return Ok(Box::new(Nothing));
@@ -81,6 +94,7 @@ impl<'a> Builder<'a> {
                 let sides = (self.vector(lhs)?, self.vector(rhs)?);
                 Box::new(SetOperator::new(sides, *op, matching, steps, state))
             }
+            VectorOp::Shared(shared) => self.shared(shared)?,
             VectorOp::Repeat(input) => Box::new(Repeat::new(self.vector(input)?, steps, state)),
         })
     }
@@ -89,6 +103,22 @@ impl<'a> Builder<'a> {
     fn nameless(&self, stream: BoxStream, plan: &VectorPlan) -> BoxStream {
         let mapping = Mapping::Identity;
         Box::new(ElementOperator::new(stream, mapping, Vec::new(), plan.grid, self.state))
+    }
+
+    /// A reader of what is evaluated once. Its annotations are kept apart, so that each place that reads it can add them as its own.
+    fn shared(&self, plan: &SharedPlan) -> Result<BoxStream, QueryError> {
+        let known = self.shared.borrow().get(&plan.number).cloned();
+        let result = match known {
+            Some(result) => result,
+            None => {
+                let apart = Arc::new(self.state.apart());
+                let stream = Builder::new(&apart, self.storage).vector(&plan.plan)?;
+                let result = Arc::new(SharedResult::new(stream, apart));
+                self.shared.borrow_mut().insert(plan.number, Arc::clone(&result));
+                result
+            }
+        };
+        Ok(Box::new(SharedReader::new(result, plan.shift, self.state)))
     }
 
     fn range(&self, call: &RangeCallPlan, plan: &VectorPlan) -> Result<BoxStream, QueryError> {

@@ -3,13 +3,17 @@
 //! Every rewriting here is exact: values, errors and annotations are what they would be without it, which a property test holds against random
 //! expressions on random data.
 
+mod common;
 mod projection;
+mod pushdown;
 mod statistics;
 
 use super::Plan;
+pub(crate) use statistics::set as reduce_histograms;
 
 /// Optimises a plan in place. Recursion is bounded by the parser's depth limit.
 pub(crate) fn optimise(plan: &mut Plan) {
+    pushdown::narrow(plan);
     projection::set(plan);
-    statistics::set(plan);
+    common::share(plan);
 }

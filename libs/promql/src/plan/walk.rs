@@ -1,6 +1,7 @@
 //! The direct parts of plans.
 
-use super::{BucketPlan, MatrixPlan, Plan, ScalarPlan, VectorOp, VectorPlan};
+use super::{AggregatePlan, BucketPlan, MatrixPlan, Plan, ScalarPlan, VectorOp, VectorPlan};
+use crate::parser::ast::TextSpan;
 
 /// A part of a plan.
 pub(super) enum Part<'a> {
@@ -51,7 +52,7 @@ impl VectorPlan {
     /// Calls `f` with the parts directly below.
     pub(super) fn each_part(&mut self, f: &mut dyn FnMut(Part<'_>)) {
         match &mut self.op {
-            VectorOp::Selector { .. } => {}
+            VectorOp::Selector { .. } | VectorOp::Shared(_) => {}
             VectorOp::Range(call) => {
                 source(&mut call.source, f);
                 call.params.iter_mut().for_each(|param| f(Part::Scalar(param)));
@@ -93,6 +94,41 @@ impl VectorPlan {
                 f(Part::Vector(rhs));
             }
         }
+    }
+}
+
+impl VectorPlan {
+    /// Calls `f` with every span of the plan and of its parts. Recursion is bounded by the parser's depth limit.
+    pub(super) fn each_span(&mut self, f: &mut dyn FnMut(&mut TextSpan)) {
+        f(&mut self.span);
+        match &mut self.op {
+            VectorOp::Selector { selector, .. } => f(&mut selector.span),
+            VectorOp::Range(call) => {
+                f(&mut call.first_arg);
+                source_span(&mut call.source, f);
+            }
+            VectorOp::AbsentOverTime { source, .. } => source_span(source, f),
+            VectorOp::Info(info) => f(&mut info.selector.span),
+            VectorOp::Buckets { function: BucketPlan::Quantile { q_span, .. }, .. } => f(q_span),
+            VectorOp::Buckets { function: BucketPlan::Quantiles { qs, .. }, .. } => qs.iter_mut().for_each(|(_, span)| f(span)),
+            VectorOp::Aggregate(AggregatePlan { param: Some((_, span)), .. }) => f(span),
+            _ => {}
+        }
+        self.each_part(&mut |part| spans_of(part, f));
+    }
+}
+
+fn spans_of(part: Part<'_>, f: &mut dyn FnMut(&mut TextSpan)) {
+    match part {
+        Part::Vector(vector) => vector.each_span(f),
+        Part::Scalar(scalar) => scalar.each_part(&mut |part| spans_of(part, f)),
+    }
+}
+
+fn source_span(windows: &mut MatrixPlan, f: &mut dyn FnMut(&mut TextSpan)) {
+    match windows {
+        MatrixPlan::Selector(selector) => f(&mut selector.span),
+        MatrixPlan::Subquery(subquery) => f(&mut subquery.span),
     }
 }
 

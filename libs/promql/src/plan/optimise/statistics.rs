@@ -18,7 +18,7 @@ struct Above {
 }
 
 /// Marks the selectors.
-pub(super) fn set(plan: &mut Plan) {
+pub(crate) fn set(plan: &mut Plan) {
     match plan {
         Plan::Scalar(scalar) => descend(Part::Scalar(scalar), Above::default()),
         Plan::Vector(vector) => descend(Part::Vector(vector), Above::default()),
