@@ -210,7 +210,7 @@ fn patterns(c: &mut Criterion) {
             selections
         });
         let new: Vec<WriteBatch> =
-            (0..2_000).map(|i| batch(&[Labels::from_pairs([("new", i.to_string())])], |_| Sample { t: START, v: 1.0 })).collect();
+            (0..40_000).map(|i| batch(&[Labels::from_pairs([("new", i.to_string())])], |_| Sample { t: START, v: 1.0 })).collect();
         let mut times: Vec<Duration> = new
             .iter()
             .map(|batch| {
@@ -223,7 +223,7 @@ fn patterns(c: &mut Criterion) {
         times.sort_unstable();
         ([times[times.len() / 2], times[times.len() * 99 / 100], times[times.len() - 1]], reader.join().unwrap())
     });
-    eprintln!("2,000 new series during {selections} selections by a pattern: median, p99, longest {longest:?}");
+    eprintln!("40,000 new series during {selections} selections by a pattern: median, p99, longest {longest:?}");
 }
 
 fn create(c: &mut Criterion) {
