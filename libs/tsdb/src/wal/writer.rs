@@ -64,26 +64,24 @@ impl Writer<'_> {
                 count += 1;
             }
             let group: Vec<Waiting> = waiting.drain(..count).collect();
-            self.write_group(group);
-            self.shared.release(bytes);
+            self.write_group(group, bytes);
         }
         waiting
     }
 
-    /// Writes one group and answers its records.
-    fn write_group(&mut self, group: Vec<Waiting>) {
+    /// Writes one group, of `bytes`, and answers its records. Their room in the queue is free before anybody hears of it, so that whoever
+    /// pushes again on an answer finds it.
+    fn write_group(&mut self, group: Vec<Waiting>, bytes: usize) {
         let lost = self.shared.oldest_valid();
         let (group, refused): (Vec<_>, Vec<_>) = group.into_iter().partition(|w| w.record.generation >= lost);
-        for waiting in refused {
-            (waiting.done)(Err(WalError::GenerationLost));
-        }
-        if group.is_empty() {
-            return;
-        }
-        let result = self.write(&group);
+        let result = if group.is_empty() { Ok(()) } else { self.write(&group) };
         if let Err(error) = &result {
             self.shared.counters.write_errors.fetch_add(1, Relaxed);
             tracing::warn!(%error, records = group.len(), "group of records refused by the write-ahead log");
+        }
+        self.shared.release(bytes);
+        for waiting in refused {
+            (waiting.done)(Err(WalError::GenerationLost));
         }
         for waiting in group {
             (waiting.done)(result.clone());
