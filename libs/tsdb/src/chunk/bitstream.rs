@@ -33,10 +33,16 @@ pub(super) fn put_short(bytes: &mut Vec<u8>, used: &mut u8, value: u64, n: u32) 
     *used = (bits % 8) as u8;
 }
 
-/// Grows by a quarter, not to the double: a head holds one such buffer per active series and most stay below 300 bytes.
+/// What allocators with steps of 16 bytes and a word before each allocation give at least: the first buffer, and the smallest step.
+pub(super) const FIRST_BYTES: usize = 40;
+
+/// Grows by a quarter, not to the double: a head holds one such buffer per active series and most stay below 300 bytes. Sizes are 8 more than a
+/// multiple of 16, which is what the system's allocator has to give anyway.
 #[cold]
 fn grow(bytes: &mut Vec<u8>) {
-    bytes.reserve_exact((bytes.len() / 4).max(32));
+    let wanted = bytes.len() + (bytes.len() / 4).max(24);
+    let size = (wanted + 7) / 16 * 16 + 8;
+    bytes.reserve_exact(size - bytes.len());
 }
 
 /// Bytes under construction, for writers that are not counted in millions.

@@ -5,7 +5,7 @@ mod window;
 use model::Sample;
 use model::labels::read_varint;
 
-use super::bitstream::{BitReader, cut_at, fits, put_bits, put_short, signed};
+use super::bitstream::{BitReader, FIRST_BYTES, cut_at, fits, put_bits, put_short, signed};
 use super::{ChunkError, sample_count};
 
 pub(super) use window::XorWindow;
@@ -62,7 +62,7 @@ impl XorAppender {
     }
 
     fn append_first(&mut self, t: i64, v: u64) {
-        self.bytes.reserve_exact(32);
+        self.bytes.reserve_exact(FIRST_BYTES);
         self.bytes.extend_from_slice(&[0, 0]);
         put_uvarint(&mut self.bytes, ((t << 1) ^ (t >> 63)) as u64);
         self.bytes.extend_from_slice(&v.to_be_bytes());

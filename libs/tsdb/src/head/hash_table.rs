@@ -17,7 +17,7 @@ const EMPTY: Entry = Entry { key: 0, slot: NONE };
 /// A multimap from key to slot.
 #[derive(Debug, Default)]
 pub(super) struct HashTable {
-    /// Empty, or a power of two long and at most three quarters full.
+    /// Empty, or a power of two long and at most thirteen sixteenths full: three buckets are looked at then, of one cache line mostly.
     entries: Vec<Entry>,
     len: usize,
 }
@@ -55,7 +55,7 @@ impl HashTable {
 
     /// Adds an entry.
     pub(super) fn insert(&mut self, key: u32, slot: u32) {
-        if (self.len + 1) * 4 > self.entries.len() * 3 {
+        if (self.len + 1) * 16 > self.entries.len() * 13 {
             self.grow();
         }
         self.place(Entry { key, slot });

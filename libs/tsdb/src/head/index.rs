@@ -9,6 +9,7 @@ use model::{Labels, SeriesHash};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::postings::{IdList, insert_sorted};
+use super::stripe::make_room;
 
 /// A distinct label.
 #[derive(Debug)]
@@ -79,13 +80,16 @@ impl Index {
             }
             None => {
                 let id = u32::try_from(self.pairs.len()).ok()?;
+                make_room(&mut self.pairs, 1);
                 self.pairs.push(pair);
                 id
             }
         };
         let pairs = &self.pairs;
         self.by_wire.insert_unique(hash, id, |id| pairs[*id as usize].hash);
-        self.names[name as usize].pairs.push(id);
+        let of_name = &mut self.names[name as usize].pairs;
+        make_room(of_name, 1);
+        of_name.push(id);
         Some(id)
     }
 

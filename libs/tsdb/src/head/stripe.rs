@@ -11,6 +11,14 @@ pub(super) const MAX_STRIPES: usize = 64;
 /// Series of a page. A page is allocated at once, but for the first, which grows with a small tenant.
 const PAGE: usize = 128;
 
+/// Makes room for `more` values, and for a quarter of those that are there: doubling would leave a third of the memory of many small tenants, and of
+/// one large one, unused.
+pub(super) fn make_room<T>(vec: &mut Vec<T>, more: usize) {
+    if vec.capacity() - vec.len() < more {
+        vec.reserve_exact(more.max(vec.len() / 4).max(4));
+    }
+}
+
 /// A vector in pages: growing never moves what is there, and never takes long.
 #[derive(Debug)]
 pub(super) struct Pages<T> {
@@ -40,6 +48,7 @@ impl<T> Pages<T> {
             self.pages.push(if self.len == 0 { Vec::new() } else { Vec::with_capacity(PAGE) });
         }
         if let Some(page) = self.pages.last_mut() {
+            make_room(page, 1);
             page.push(value);
         }
         self.len += 1;
@@ -115,6 +124,7 @@ impl Stripe {
             return Some(at);
         }
         let at = u32::try_from(self.pairs.len()).ok()?;
+        make_room(&mut self.pairs, pairs.len());
         self.pairs.extend_from_slice(pairs);
         Some(at)
     }
