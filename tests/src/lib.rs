@@ -1,13 +1,14 @@
 //! The sandbox of the whole-system tests: real processes on loopback, each in a directory of its own, each ended by its pid.
 //!
 //! In reading order: [`process`] (a child that cannot outlive its test), [`deployment`] (Plimsoll as one process or as six), [`peers`] (a real
-//! Prometheus and a real node_exporter), [`client`] (pushing and querying over HTTP), [`ledger`] (a writer that knows what was acknowledged),
+//! Prometheus and a real node_exporter), [`alerting`] (a real Alertmanager and a webhook), [`client`] (pushing and querying over HTTP), [`ledger`] (a writer that knows what was acknowledged),
 //! [`compare`] (two answers point by point), [`oracle`] (a Prometheus 3 with the same samples, asked the same).
 //!
 //! The tests use the public surface only.
 #![allow(clippy::disallowed_methods, reason = "tests of real processes live in real time")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests report what they compare")]
 
+pub mod alerting;
 pub mod client;
 pub mod collector;
 pub mod compare;
