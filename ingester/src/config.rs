@@ -15,6 +15,9 @@ pub struct Config {
     /// samples are refused and forgotten, so this is also how far back queries reach. More costs disk (1.5 to 3 bytes per sample); less than two hours would cut into chunks that
     /// are being written, and is refused.
     pub block_retention_seconds: u64,
+    /// How often a snapshot of everything in memory is taken, in seconds; also at every orderly end. 900; 10 to 86,400. A start reads the newest snapshot and what was logged
+    /// after it. More often: shorter starts after a kill and less log on the disk; each writes the open chunks of all series (about 200 bytes each). Less often: the reverse.
+    pub snapshot_interval_seconds: u64,
     /// Bytes of pushes that may be in memory at a time, all tenants together; beyond it pushes are refused with `Unavailable` and the sender
     /// tries again. 256 MiB. Small values refuse bursts; large ones must fit the process's memory.
     pub max_inflight_push_bytes: usize,
@@ -53,7 +56,13 @@ const MAX_RETENTION_SECONDS: u64 = 100 * 365 * 86_400;
 
 impl Default for Config {
     fn default() -> Self {
-        Self { wal: WalSettings::default(), block_retention_seconds: 24 * 3_600, max_inflight_push_bytes: 256 << 20, max_tenants: 100_000 }
+        Self {
+            wal: WalSettings::default(),
+            block_retention_seconds: 24 * 3_600,
+            snapshot_interval_seconds: 900,
+            max_inflight_push_bytes: 256 << 20,
+            max_tenants: 100_000,
+        }
     }
 }
 
@@ -68,6 +77,9 @@ impl Config {
     pub fn validate(&self) -> Result<(), String> {
         if !(MIN_RETENTION_SECONDS..=MAX_RETENTION_SECONDS).contains(&self.block_retention_seconds) {
             return Err(format!("ingester.block_retention_seconds must be {MIN_RETENTION_SECONDS} to {MAX_RETENTION_SECONDS}"));
+        }
+        if !(10..=86_400).contains(&self.snapshot_interval_seconds) {
+            return Err("ingester.snapshot_interval_seconds must be 10 to 86400".to_owned());
         }
         if self.max_inflight_push_bytes < 1 << 20 {
             return Err("ingester.max_inflight_push_bytes must be at least 1048576".to_owned());
@@ -86,6 +98,10 @@ impl Config {
 
     pub(crate) fn retention_ms(&self) -> i64 {
         i64::try_from(self.block_retention_seconds.min(MAX_RETENTION_SECONDS)).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000)
+    }
+
+    pub(crate) fn snapshot_interval(&self) -> Duration {
+        Duration::from_secs(self.snapshot_interval_seconds)
     }
 
     pub(crate) fn wal(&self, salt: u64) -> tsdb::WalConfig {
@@ -119,6 +135,7 @@ mod tests {
         assert!(bad(|c| c.block_retention_seconds = 60).contains("block_retention_seconds"));
         assert!(bad(|c| c.block_retention_seconds = u64::MAX).contains("block_retention_seconds"));
         assert!(bad(|c| c.max_inflight_push_bytes = 0).contains("max_inflight_push_bytes"));
+        assert!(bad(|c| c.snapshot_interval_seconds = 0).contains("snapshot_interval_seconds"));
         assert!(bad(|c| c.max_tenants = 0).contains("max_tenants"));
         assert!(bad(|c| c.wal.sync_interval_ms = 0).contains("sync_interval_ms"));
         assert!(bad(|c| c.wal.segment_bytes = 10).contains("segment_bytes"));

@@ -9,8 +9,8 @@ use tsdb::head_chunks::HeadChunkError;
 /// Why a call failed. What is refused sample by sample is not an error but in the report.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// The log is still being replayed: what is not there yet would be missing in an answer, or be overtaken by a push.
-    #[error("the ingester is starting: it is still replaying its write-ahead log")]
+    /// The log is still being replayed, and the deadline passed: what is not there yet would be missing in an answer.
+    #[error("the ingester is starting: it is still replaying its write-ahead log, and an answer would not be complete")]
     Starting,
     /// The ingester takes no more pushes.
     #[error("the ingester is stopping")]
@@ -121,6 +121,12 @@ pub enum StartError {
     /// The folder of head chunks could not be opened.
     #[error("cannot open the head chunk files: {0}")]
     HeadChunks(#[source] HeadChunkError),
+    /// The folder of snapshots cannot be used.
+    #[error("cannot open the snapshots: {0}")]
+    Snapshots(#[source] tsdb::snapshot::SnapshotError),
+    /// What was pushed during the replay could not be put together with what was restored.
+    #[error("cannot put pushes together with what was restored: {0}")]
+    Unite(#[source] HeadError),
     /// The log could not be read back.
     #[error("cannot replay the write-ahead log: {0}")]
     Replay(#[source] WalError),

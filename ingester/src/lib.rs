@@ -37,7 +37,8 @@
 //! Invariants:
 //! - `Ok` from a push means: everything but what the report lists is in the log (on the disk, with `wal.sync: always`).
 //! - Samples of one series are in the log in the order in which the head took them: pushes of one tenant take turns until their record is queued.
-//! - While the log is replayed, nothing is answered: an answer would be incomplete, and a push could overtake older samples of its series.
+//! - While the log is replayed, pushes are taken, into heads beside those that are being restored (`service/restore.rs`), and queries wait: an answer
+//!   has everything that was acknowledged before the query came, or it is an error.
 //! - Memory of pushes in progress, open queries, answers, and the number of tenants have bounds, which are named in the errors of those who meet them.
 //! - A tenant without samples costs nothing after the next upkeep; a tenant's head is never removed while anybody works with it.
 //! - This ingester keeps all samples of the last `block_retention_seconds` in heads, log and blocks, and no others: until blocks are shipped to the

@@ -2,14 +2,15 @@
 //!
 //! | | pushes | queries |
 //! |---|---|---|
-//! | JOINING: the log is being replayed | refused | refused: an answer would lack what is not there yet |
+//! | JOINING: the log is being replayed | taken | wait for the end of the replay, at most until their deadline |
 //! | ACTIVE | taken | taken |
-//! | LEAVING: drains, then syncs the log | refused; those in progress end | taken until the process ends |
+//! | LEAVING: drains, then syncs the log | refused; those in progress end | taken until the process ends; refused if the replay had not ended |
 //!
 //! An ingester that stops does not leave the ring: it keeps its place, and its samples are on its disk for when it is back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use ring::InstanceState;
 use tokio::sync::{Notify, watch};
@@ -20,8 +21,19 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     state: watch::Sender<InstanceState>,
+    contents: watch::Sender<Contents>,
     pushes: AtomicUsize,
     drained: Notify,
+}
+
+/// Whether the heads hold everything that was acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Contents {
+    /// Not yet.
+    Restoring,
+    Complete,
+    /// They never will: the process ends first.
+    Abandoned,
 }
 
 /// A push in progress.
@@ -31,7 +43,12 @@ pub(crate) struct PushGuard(Arc<Lifecycle>);
 impl Lifecycle {
     /// JOINING.
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { state: watch::Sender::new(InstanceState::Joining), pushes: AtomicUsize::new(0), drained: Notify::new() })
+        Arc::new(Self {
+            state: watch::Sender::new(InstanceState::Joining),
+            contents: watch::Sender::new(Contents::Restoring),
+            pushes: AtomicUsize::new(0),
+            drained: Notify::new(),
+        })
     }
 
     pub(crate) fn state(&self) -> InstanceState {
@@ -42,8 +59,22 @@ impl Lifecycle {
         self.state.subscribe()
     }
 
-    pub(crate) fn set(&self, state: InstanceState) {
-        self.state.send_replace(state);
+    /// ACTIVE: the heads hold everything.
+    pub(crate) fn restored(&self) {
+        self.contents.send_replace(Contents::Complete);
+        self.state.send_replace(InstanceState::Active);
+    }
+
+    /// LEAVING, from whichever state.
+    pub(crate) fn leave(&self) {
+        self.state.send_replace(InstanceState::Leaving);
+        self.contents.send_if_modified(|contents| {
+            let abandoned = *contents == Contents::Restoring;
+            if abandoned {
+                *contents = Contents::Abandoned;
+            }
+            abandoned
+        });
     }
 
     /// Lets a push in. Counted first and then judged, so that whoever sees zero after LEAVING was set sees no push any more.
@@ -51,15 +82,32 @@ impl Lifecycle {
         self.pushes.fetch_add(1, SeqCst);
         let guard = PushGuard(Arc::clone(self));
         match self.state() {
-            InstanceState::Active => Ok(guard),
-            InstanceState::Joining => Err(Error::Starting),
+            InstanceState::Joining | InstanceState::Active => Ok(guard),
             InstanceState::Leaving | InstanceState::Unhealthy => Err(Error::Stopping),
         }
     }
 
-    /// Whether queries may be answered.
-    pub(crate) fn check_query(&self) -> Result<(), Error> {
-        if self.state() == InstanceState::Joining { Err(Error::Starting) } else { Ok(()) }
+    /// Returns when the heads hold everything that was acknowledged; an error if they do not `within` this time.
+    pub(crate) async fn complete(&self, within: Duration) -> Result<(), Error> {
+        let contents = *self.contents.borrow();
+        let contents = match contents {
+            Contents::Restoring => {
+                let mut changes = self.contents.subscribe();
+                let changed = tokio::time::timeout(within, changes.wait_for(|contents| *contents != Contents::Restoring)).await;
+                changed.map_or(Contents::Restoring, |changed| changed.map_or(Contents::Abandoned, |contents| *contents))
+            }
+            known => known,
+        };
+        match contents {
+            Contents::Complete => Ok(()),
+            Contents::Restoring => Err(Error::Starting),
+            Contents::Abandoned => Err(Error::Stopping),
+        }
+    }
+
+    /// Whether the heads hold everything that was acknowledged.
+    pub(crate) fn is_complete(&self) -> bool {
+        *self.contents.borrow() == Contents::Complete
     }
 
     pub(crate) fn pushes(&self) -> usize {
@@ -89,6 +137,7 @@ impl Drop for PushGuard {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use ring::InstanceState;
 
@@ -98,19 +147,32 @@ mod tests {
     #[tokio::test]
     async fn each_state_takes_what_it_may() {
         let lifecycle = Lifecycle::new();
-        assert!(matches!(lifecycle.enter_push(), Err(Error::Starting)));
-        assert!(matches!(lifecycle.check_query(), Err(Error::Starting)));
-        lifecycle.set(InstanceState::Active);
+        drop(lifecycle.enter_push().unwrap());
+        assert!(matches!(lifecycle.complete(Duration::ZERO).await, Err(Error::Starting)));
+        let mut query = Box::pin(lifecycle.complete(Duration::MAX));
+        assert!(futures::poll!(&mut query).is_pending());
+        lifecycle.restored();
+        assert_eq!(lifecycle.state(), InstanceState::Active);
+        assert!(query.await.is_ok());
         let push = lifecycle.enter_push().unwrap();
-        assert!(lifecycle.check_query().is_ok());
-        lifecycle.set(InstanceState::Leaving);
+        lifecycle.leave();
         assert!(matches!(lifecycle.enter_push(), Err(Error::Stopping)));
-        assert!(lifecycle.check_query().is_ok());
+        assert!(lifecycle.complete(Duration::ZERO).await.is_ok());
         let waiting = Arc::clone(&lifecycle);
         let mut drained = Box::pin(async move { waiting.drained().await });
         assert!(futures::poll!(&mut drained).is_pending());
         drop(push);
         drained.await;
         assert_eq!(lifecycle.pushes(), 0);
+    }
+
+    #[tokio::test]
+    async fn queries_that_wait_are_told_when_it_ends_before_it_was_whole() {
+        let lifecycle = Lifecycle::new();
+        let mut query = Box::pin(lifecycle.complete(Duration::MAX));
+        assert!(futures::poll!(&mut query).is_pending());
+        lifecycle.leave();
+        assert!(matches!(query.await, Err(Error::Stopping)));
+        assert!(matches!(lifecycle.complete(Duration::MAX).await, Err(Error::Stopping)));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Events move the counters of [`Metrics`]; what can be asked for is asked when the metrics are read ([`sizes`]).
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use model::RejectReason;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -11,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use tsdb::snapshot::SnapshotReport;
 use tsdb::wal::ReplayReport;
 use tsdb::{AppendOutcome, WalError};
 
@@ -67,6 +68,16 @@ pub(crate) struct Metrics {
     replayed_samples: Counter,
     wal_corruptions: Counter,
     blocks: Blocks,
+    wal_quarantined_bytes: Counter,
+    wal_torn_bytes: Counter,
+    snapshots: Counter,
+    snapshot_failures: Counter,
+    snapshots_damaged: Counter,
+    snapshot_duration: Gauge<f64, AtomicU64>,
+    snapshot_bytes: Gauge<i64, AtomicI64>,
+    snapshot_series: Gauge<i64, AtomicI64>,
+    snapshot_time: Gauge<f64, AtomicU64>,
+    snapshot_load_duration: Gauge<f64, AtomicU64>,
 }
 
 impl Metrics {
@@ -91,6 +102,16 @@ impl Metrics {
             replayed_samples: Counter::default(),
             wal_corruptions: Counter::default(),
             blocks: Blocks::register(registry),
+            wal_quarantined_bytes: Counter::default(),
+            wal_torn_bytes: Counter::default(),
+            snapshots: Counter::default(),
+            snapshot_failures: Counter::default(),
+            snapshots_damaged: Counter::default(),
+            snapshot_duration: Gauge::default(),
+            snapshot_bytes: Gauge::default(),
+            snapshot_series: Gauge::default(),
+            snapshot_time: Gauge::default(),
+            snapshot_load_duration: Gauge::default(),
         };
         for cause in CAUSES {
             drop(metrics.failed.get_or_create_owned(&ByCause { cause }));
@@ -113,7 +134,44 @@ impl Metrics {
         registry.register("wal_replay_duration_seconds", "How long the last replay took", metrics.replay_duration.clone());
         registry.register("wal_replayed_samples", "Samples that the replay brought back", metrics.replayed_samples.clone());
         registry.register("wal_corruptions", "Damaged places found by the replay, torn tails not counted", metrics.wal_corruptions.clone());
+        let (quarantined, torn) = (metrics.wal_quarantined_bytes.clone(), metrics.wal_torn_bytes.clone());
+        registry.register("wal_quarantined_bytes", "Bytes at damaged places that the replay left out", quarantined);
+        registry.register("wal_torn_bytes", "Bytes cut off the end of the log by the replay: a write that the process did not end", torn);
+        metrics.register_snapshots(registry);
         metrics
+    }
+
+    fn register_snapshots(&self, registry: &mut Registry) {
+        registry.register("snapshots", "Snapshots taken", self.snapshots.clone());
+        registry.register("snapshot_failures", "Snapshots that could not be taken", self.snapshot_failures.clone());
+        registry.register("snapshots_damaged", "Snapshots that could not be used at the start", self.snapshots_damaged.clone());
+        registry.register("snapshot_duration_seconds", "How long the last snapshot took", self.snapshot_duration.clone());
+        registry.register("snapshot_bytes", "Bytes of the last snapshot", self.snapshot_bytes.clone());
+        registry.register("snapshot_series", "Series in the last snapshot", self.snapshot_series.clone());
+        registry.register("snapshot_timestamp_seconds", "When the last snapshot was taken; 0 before the first", self.snapshot_time.clone());
+        let duration = self.snapshot_load_duration.clone();
+        registry.register("snapshot_load_duration_seconds", "How long reading the snapshot took at the start", duration);
+    }
+
+    /// A snapshot is on the disk.
+    pub(crate) fn snapshot_taken(&self, seconds: f64, report: &SnapshotReport, now_ms: i64) {
+        self.snapshots.inc();
+        self.snapshot_duration.set(seconds);
+        self.snapshot_bytes.set(i64::try_from(report.bytes).unwrap_or(i64::MAX));
+        self.snapshot_series.set(i64::try_from(report.series).unwrap_or(i64::MAX));
+        self.snapshot_time.set(now_ms as f64 / 1_000.0);
+    }
+
+    pub(crate) fn snapshot_failed(&self) {
+        self.snapshot_failures.inc();
+    }
+
+    pub(crate) fn snapshot_damaged(&self) {
+        self.snapshots_damaged.inc();
+    }
+
+    pub(crate) fn snapshot_loaded(&self, seconds: f64) {
+        self.snapshot_load_duration.set(seconds);
     }
 
     /// A push is in the head and in the log.
@@ -165,5 +223,7 @@ impl Metrics {
         self.replay_duration.set(seconds);
         self.replayed_samples.inc_by(report.heads.samples + report.heads.histograms);
         self.wal_corruptions.inc_by(report.quarantined + report.heads.malformed);
+        self.wal_quarantined_bytes.inc_by(report.quarantined_bytes);
+        self.wal_torn_bytes.inc_by(report.torn_bytes);
     }
 }

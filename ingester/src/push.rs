@@ -6,7 +6,7 @@ use model::PushReport;
 use rpc::{CallContext, PushSlice};
 use tokio::sync::OwnedMutexGuard;
 use tokio::sync::oneshot;
-use tsdb::{AppendOutcome, Selection, Wal, WalError};
+use tsdb::{AppendOutcome, Head, Selection, Wal, WalError};
 
 use crate::error::Error;
 use crate::inflight::{InflightGuard, weigh};
@@ -37,6 +37,8 @@ struct Admitted {
 
 /// A push that is in the head and in the log's queue.
 struct Queued {
+    /// The head that it is in.
+    head: Arc<Head>,
     outcome: AppendOutcome,
     /// Told when the record is in the log; `None` if there was nothing to log.
     logged: Option<oneshot::Receiver<Result<(), WalError>>>,
@@ -54,7 +56,7 @@ impl Ingester {
             return Err(Error::DeadlineExceeded);
         }
         let tenant = shared.tenants.get_or_create(&ctx.tenant)?;
-        tenant.head.set_limits(&head_limits(&shared.limits.of(&ctx.tenant)));
+        tenant.head().set_limits(&head_limits(&shared.limits.of(&ctx.tenant)));
         let admitted = Arc::new(Admitted { slice, ctx: ctx.clone(), tenant, _push: push, _bytes: bytes });
         let result = match tokio::time::timeout(time_left, self.append_and_log(&admitted)).await {
             Ok(result) => result,
@@ -79,7 +81,7 @@ impl Ingester {
         let shared = &self.shared;
         let turn = Arc::clone(&admitted.tenant.turn).lock_owned().await;
         let selected = admitted.slice.series.as_ref().map_or(admitted.slice.batch.series.len(), |indices| indices.len());
-        let Queued { outcome, logged } = if selected <= INLINE_SERIES {
+        let Queued { head, outcome, logged } = if selected <= INLINE_SERIES {
             append(shared, admitted, turn)?
         } else {
             let (shared, admitted) = (Arc::clone(shared), Arc::clone(admitted));
@@ -89,7 +91,7 @@ impl Ingester {
         if let Some(logged) = logged {
             // The sender is dropped unused only when the log is.
             logged.await.unwrap_or(Err(WalError::Closed))?;
-            admitted.tenant.head.confirm(&outcome);
+            head.confirm(&outcome);
         }
         shared.metrics.appended(&outcome);
         Ok(PushReport { rejected: shared.outcomes.give_back(outcome) })
@@ -102,9 +104,10 @@ fn append(shared: &Shared, admitted: &Admitted, turn: OwnedMutexGuard<()>) -> Re
     let selection = slice.series.as_deref().map_or(Selection::All, Selection::Indices);
     let wal: &Wal = &shared.wal;
     let mut outcome = shared.outcomes.take();
-    tenant.head.append(&slice.batch, selection, wal.generation(), shared.clock.now_ms(), &mut outcome);
+    let head = tenant.head();
+    head.append(&slice.batch, selection, wal.generation(), shared.clock.now_ms(), &mut outcome);
     if outcome.is_empty() {
-        return Ok(Queued { outcome, logged: None });
+        return Ok(Queued { head, outcome, logged: None });
     }
     let (done, logged) = oneshot::channel();
     let completion = Box::new(move |result| {
@@ -113,5 +116,5 @@ fn append(shared: &Shared, admitted: &Admitted, turn: OwnedMutexGuard<()>) -> Re
     });
     wal.submit(&ctx.tenant, outcome.take_record(), completion)?;
     drop(turn);
-    Ok(Queued { outcome, logged: Some(logged) })
+    Ok(Queued { head, outcome, logged: Some(logged) })
 }

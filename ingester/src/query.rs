@@ -22,7 +22,7 @@ pub(crate) use stream::MAX_OPEN_QUERIES;
 impl Ingester {
     /// See [`rpc::IngesterClient::select`].
     pub(crate) async fn select_stream(&self, ctx: &CallContext, request: StreamSelectRequest) -> Result<SelectStream, Error> {
-        self.shared.lifecycle.check_query()?;
+        self.complete(ctx).await?;
         match self.shared.tenants.get(&ctx.tenant) {
             Some(tenant) if request.min_t <= request.max_t => stream::open(&self.shared, ctx, &tenant, request).await,
             _ => Ok(Box::pin(futures::stream::empty())),
@@ -90,6 +90,11 @@ impl Ingester {
         .await
     }
 
+    /// Waits until the heads hold everything that was acknowledged, at most until the deadline: an answer before would lack samples.
+    async fn complete(&self, ctx: &CallContext) -> Result<(), Error> {
+        self.shared.lifecycle.complete(ctx.deadline.remaining(&*self.shared.clock)).await
+    }
+
     /// Runs a question on the query pool, at most until the deadline. A tenant without a head has nothing.
     async fn read<T: Default + Send + 'static>(
         &self,
@@ -97,7 +102,7 @@ impl Ingester {
         question: impl FnOnce(&Sources) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let shared = &self.shared;
-        shared.lifecycle.check_query()?;
+        self.complete(ctx).await?;
         let Some(tenant) = shared.tenants.get(&ctx.tenant) else { return Ok(T::default()) };
         let sources = Sources::of(shared, &tenant);
         let _permit = stream::admit(shared)?;

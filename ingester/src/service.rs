@@ -11,10 +11,11 @@ use ring::InstanceState;
 use runtime::clock::SharedClock;
 use runtime::{CpuPool, Shutdown, Tasks};
 use tokio::sync::{Semaphore, watch};
-use tsdb::Wal;
 use tsdb::fs::Fs;
 use tsdb::head_chunks::HeadChunks;
-use tsdb::wal::{Replay, ReplayReport};
+use tsdb::snapshot::Snapshots;
+use tsdb::wal::Replay;
+use tsdb::{Generation, Wal, WalConfig};
 
 use crate::blocks::BlockStore;
 use crate::config::Config;
@@ -27,9 +28,12 @@ use crate::query::MAX_OPEN_QUERIES;
 use crate::tenants::Tenants;
 
 mod offload;
+mod restore;
+mod snapshots;
 mod upkeep;
 
 pub(crate) use offload::Offloading;
+pub(crate) use snapshots::Snapshotting;
 
 /// What the ingester needs from others.
 pub struct Deps {
@@ -57,6 +61,8 @@ const WAL_DIR: &str = "wal";
 const HEAD_CHUNKS_DIR: &str = "chunks_head";
 /// The blocks, likewise.
 const BLOCKS_DIR: &str = "blocks";
+/// Snapshots, likewise.
+const SNAPSHOTS_DIR: &str = "snapshots";
 
 /// How long pushes in progress may take to end when the ingester stops. Each is a write to the disk away from its answer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -68,8 +74,8 @@ pub struct Service {
     replay: Replay,
 }
 
-/// The ingester, as others see it: an [`rpc::IngesterClient`], and the subject of [`crate::grpc::server`]. Cheap to clone. It answers
-/// `Unavailable` until [`Service::run`] has replayed the log.
+/// The ingester, as others see it: an [`rpc::IngesterClient`], and the subject of [`crate::grpc::server`]. Cheap to clone. It takes pushes at
+/// once; queries wait until [`Service::run`] has replayed the log.
 #[derive(Clone)]
 pub struct Ingester {
     pub(crate) shared: Arc<Shared>,
@@ -94,6 +100,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) sizes: Sizes,
     pub(crate) offloading: Offloading,
+    pub(crate) snapshotting: Snapshotting,
+    pub(crate) snapshot_interval: Duration,
     pub(crate) retention_ms: i64,
 }
 
@@ -102,7 +110,11 @@ impl Service {
     pub fn build(config: &Config, deps: Deps, registry: &mut Registry) -> Result<Self, StartError> {
         let blocks = BlockStore::new(Arc::clone(&deps.fs), deps.data_dir.join(BLOCKS_DIR), deps.wal_salt);
         let head_chunks = HeadChunks::open(Arc::clone(&deps.fs), deps.data_dir.join(HEAD_CHUNKS_DIR)).map_err(StartError::HeadChunks)?;
-        let (wal, replay) = Wal::open(deps.data_dir.join(WAL_DIR), config.wal(deps.wal_salt), deps.fs).map_err(StartError::Open)?;
+        let snapshots = Snapshots::open(Arc::clone(&deps.fs), deps.data_dir.join(SNAPSHOTS_DIR)).map_err(StartError::Snapshots)?;
+        let newest = snapshots.list().map_err(StartError::Snapshots)?.first().map_or(0, |generation| generation.0);
+        // Also if nothing is left of the log: replay begins at the generation of the snapshot.
+        let wal = WalConfig { first_generation: Generation(newest.saturating_add(1)), ..config.wal(deps.wal_salt) };
+        let (wal, replay) = Wal::open(deps.data_dir.join(WAL_DIR), wal, deps.fs).map_err(StartError::Open)?;
         let retention_ms = config.retention_ms();
         let floor_ms = deps.clock.now_ms().saturating_sub(retention_ms);
         let shared = Arc::new(Shared {
@@ -122,6 +134,8 @@ impl Service {
             metrics: Metrics::register(registry),
             sizes: Sizes::default(),
             offloading: Offloading::new(head_chunks),
+            snapshotting: Snapshotting::new(snapshots),
+            snapshot_interval: config.snapshot_interval(),
             retention_ms,
         });
         register_sizes(registry, &shared);
@@ -134,16 +148,25 @@ impl Service {
         self.ingester.clone()
     }
 
-    /// Replays the log, serves until shutdown is requested, then drains and brings the log to the disk. Fails if the log cannot be replayed:
-    /// an ingester that lost sight of what it acknowledged must not answer.
+    /// Replays the log while pushes are taken, serves until shutdown is requested, then drains and brings the log to the disk. Fails if the
+    /// log cannot be replayed: an ingester that lost sight of what it acknowledged must not answer.
     pub async fn run(self, mut shutdown: Shutdown) -> Result<(), StartError> {
         let Self { ingester: Ingester { shared }, replay } = self;
-        shared.replay(replay).await?;
-        shared.lifecycle.set(InstanceState::Active);
-        tokio::select! {
-            () = shutdown.requested() => {}
-            () = upkeep::run(&shared) => {}
-            () = crate::blocks::run(&shared) => {}
+        let restoring = Arc::clone(&shared);
+        let restore = shared.tasks.spawn_blocking(move || restoring.restore(replay));
+        let restored = tokio::select! {
+            // The replay goes on until the process ends; nobody waits for it, and what it would have restored stays in the log.
+            () = shutdown.requested() => None,
+            restored = restore => Some(restored.map_err(|_| StartError::Panicked)?),
+        };
+        if let Some(result) = restored {
+            result?;
+            shared.lifecycle.restored();
+            tokio::select! {
+                () = shutdown.requested() => {}
+                () = upkeep::run(&shared) => {}
+                () = crate::blocks::run(&shared) => {}
+            }
         }
         shared.stop().await;
         Ok(())
@@ -165,50 +188,22 @@ impl Ingester {
 }
 
 impl Shared {
-    async fn replay(self: &Arc<Self>, replay: Replay) -> Result<(), StartError> {
-        let started = self.clock.monotonic();
-        tracing::info!(bytes = replay.bytes(), "replaying the write-ahead log");
-        let shared = Arc::clone(self);
-        let restore = move || {
-            shared.open_blocks()?;
-            replay_into(&shared, replay).map_err(StartError::Replay)
-        };
-        let report = self.tasks.spawn_blocking(restore).await.map_err(|_| StartError::Panicked)??;
-        let seconds = self.clock.monotonic().saturating_sub(started).as_secs_f64();
-        self.metrics.replayed(seconds, &report);
-        tracing::info!(
-            seconds,
-            records = report.records,
-            series = report.heads.series,
-            samples = report.heads.samples,
-            skipped = report.heads.skipped,
-            orphans = report.heads.orphans,
-            damaged_places = report.quarantined,
-            torn_bytes = report.torn_bytes,
-            "write-ahead log replayed"
-        );
-        Ok(())
-    }
-
-    fn open_blocks(&self) -> Result<(), StartError> {
-        let grace_ms = |tenant: &model::TenantId| self.limits.of(tenant).creation_grace_period_ms;
-        let found = self.blocks.open_all(&grace_ms).map_err(StartError::Blocks)?;
-        for (id, set) in found {
-            self.tenants.get_or_restore(&id).blocks.restore(set);
-        }
-        self.measure_blocks();
-        Ok(())
-    }
-
-    /// LEAVING: takes no more pushes, lets those in progress end, and syncs what they wrote.
+    /// LEAVING: takes no more pushes, lets those in progress end, takes a snapshot, so that the next start needs no log, and syncs what was written.
     async fn stop(self: &Arc<Self>) {
-        self.lifecycle.set(InstanceState::Leaving);
+        self.lifecycle.leave();
         if tokio::time::timeout(DRAIN_TIMEOUT, self.lifecycle.drained()).await.is_err() {
             // Their callers get no answer, so nothing that was acknowledged is in danger.
             tracing::warn!(pushes = self.lifecycle.pushes(), "pushes were still in progress after {DRAIN_TIMEOUT:?}");
         }
         let shared = Arc::clone(self);
-        match self.tasks.spawn_blocking(move || shared.wal.sync()).await {
+        let last = move || {
+            let synced = shared.wal.sync();
+            if shared.lifecycle.is_complete() {
+                shared.snapshot_if_needed();
+            }
+            synced
+        };
+        match self.tasks.spawn_blocking(last).await {
             Ok(Ok(())) => tracing::info!("ingester stopped: write-ahead log is on the disk"),
             Ok(Err(error)) => tracing::error!(%error, "ingester stopped, but the write-ahead log could not be synced"),
             Err(_) => tracing::error!("ingester stopped, but syncing the write-ahead log panicked"),
@@ -218,12 +213,6 @@ impl Shared {
     pub(crate) fn open_queries(&self) -> usize {
         MAX_OPEN_QUERIES.saturating_sub(self.open_queries.available_permits())
     }
-}
-
-fn replay_into(shared: &Shared, replay: Replay) -> Result<ReplayReport, tsdb::WalError> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    // No limit on tenants here: whatever is in the log was acknowledged.
-    replay.run(&|tenant: &model::TenantId| Some(Arc::clone(&shared.tenants.get_or_restore(tenant).head)), workers)
 }
 
 impl fmt::Debug for Ingester {

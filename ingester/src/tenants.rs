@@ -15,8 +15,8 @@ use crate::error::Error;
 /// One tenant's share of the ingester.
 #[derive(Debug)]
 pub(crate) struct Tenant {
-    /// Its recent series.
-    pub(crate) head: Arc<Head>,
+    /// Its recent series. Exchanged once, under the turn: when the replay ends (`service/restore.rs`). Held for a clone of the pointer.
+    head: RwLock<Arc<Head>>,
     /// Whose push may go into the head and join the log's queue. Pushes of one tenant take turns, so that samples of a series are in the log
     /// in the order in which the head took them: a replay that meets the later one first would have to take the earlier one as late, which costs it a
     /// multiple. A turn is some hundred microseconds, and waiting for it holds no thread.
@@ -26,9 +26,18 @@ pub(crate) struct Tenant {
 }
 
 impl Tenant {
-    /// The head.
+    fn new(head: Arc<Head>) -> Self {
+        Self { head: RwLock::new(head), turn: Arc::default(), blocks: TenantBlocks::default() }
+    }
+
+    /// The head now. Whoever appends asks while it is the tenant's turn.
     pub(crate) fn head(&self) -> Arc<Head> {
-        Arc::clone(&self.head)
+        Arc::clone(&self.head.read())
+    }
+
+    /// Puts a head in the place of the one that is there. The caller has the turn.
+    pub(crate) fn exchange_head(&self, head: Arc<Head>) {
+        *self.head.write() = head;
     }
 }
 
@@ -64,21 +73,33 @@ impl Tenants {
         if map.len() >= self.max {
             return Err(Error::TooManyTenants { max: self.max });
         }
-        let made = Arc::new(self.make(tenant));
+        let made = Arc::new(Tenant::new(self.new_head(tenant)));
         map.insert(tenant.clone(), Arc::clone(&made));
         Ok(made)
     }
 
-    /// The tenant, made without regard to the bound: for the replay, since what is in the log was acknowledged, and for blocks.
+    /// The tenant, made without regard to the bound: for blocks that are there.
     pub(crate) fn get_or_restore(&self, tenant: &TenantId) -> Arc<Tenant> {
         let mut map = self.map.write();
-        Arc::clone(map.entry(tenant.clone()).or_insert_with(|| Arc::new(self.make(tenant))))
+        Arc::clone(map.entry(tenant.clone()).or_insert_with(|| Arc::new(Tenant::new(self.new_head(tenant)))))
     }
 
-    fn make(&self, tenant: &TenantId) -> Tenant {
+    /// Adds a tenant with a head that was restored, without regard to the bound: what is in it was acknowledged. If pushes have made
+    /// the tenant meanwhile, it is returned, and nothing is changed.
+    pub(crate) fn add_restored(&self, tenant: &TenantId, head: &Arc<Head>) -> Option<Arc<Tenant>> {
+        let mut map = self.map.write();
+        if let Some(found) = map.get(tenant) {
+            return Some(Arc::clone(found));
+        }
+        map.insert(tenant.clone(), Arc::new(Tenant::new(Arc::clone(head))));
+        None
+    }
+
+    /// An empty head with the tenant's limits.
+    pub(crate) fn new_head(&self, tenant: &TenantId) -> Arc<Head> {
         let head = Head::new(HeadConfig { limits: head_limits(&self.limits.of(tenant)), ..HeadConfig::default() });
         head.set_oldest_accepted(self.floor_ms.load(Relaxed));
-        Tenant { head: Arc::new(head), turn: Arc::default(), blocks: TenantBlocks::default() }
+        Arc::new(head)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -101,8 +122,8 @@ impl Tenants {
         let mut map = self.map.write();
         let before = map.len();
         map.retain(|_, tenant| {
-            let used = Arc::strong_count(tenant) > 1 || Arc::strong_count(&tenant.head) > 1;
-            used || tenant.head.series_count() > 0 || !tenant.blocks.is_idle()
+            let used = Arc::strong_count(tenant) > 1 || Arc::strong_count(&tenant.head.read()) > 1;
+            used || tenant.head().series_count() > 0 || !tenant.blocks.is_idle()
         });
         before - map.len()
     }

@@ -1,6 +1,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests spawn and wait as they like")]
 
 mod blocks;
+mod crash;
 mod drain;
 mod failures;
 mod grpc;
@@ -8,6 +9,8 @@ mod head_chunks;
 mod isolation;
 mod limits;
 mod push_and_query;
+mod replay;
 mod retention;
 mod rig;
+mod snapshots;
 mod survival;

@@ -54,7 +54,7 @@ impl Ingesters {
         Ok(ring.clone())
     }
 
-    /// Asks every ingester the same and returns the answers of as many as a complete result needs, or more; else the last failure.
+    /// Asks the ingesters the same and returns the answers of as many as a complete result needs, or more; else the last failure.
     pub async fn ask<T, F, Fut>(&self, ask: F) -> Result<Vec<T>, RpcError>
     where
         F: Fn(Arc<dyn IngesterClient>) -> Fut,
@@ -65,7 +65,8 @@ impl Ingesters {
         Ok(answers.into_iter().map(|(_, answer)| answer).collect())
     }
 
-    /// The answers with the index of the instance that gave them.
+    /// The answers with the index of the instance that gave them. Those that are not worth asking at first are asked when one of the
+    /// others fails.
     async fn gather<T, F, Fut>(&self, ring: &Ring, ask: F) -> Result<Vec<(u32, T)>, RpcError>
     where
         F: Fn(Arc<dyn IngesterClient>) -> Fut,
@@ -73,15 +74,19 @@ impl Ingesters {
         T: Send,
     {
         let asked = ReadQuorum::first_choice(ring);
-        let mut tally = Tally::without(ring, &asked);
-        let mut pending: FuturesUnordered<_> = asked
-            .iter()
-            .filter_map(|index| Some((*index, ring.instances().get(*index as usize)?)))
-            .map(|(index, instance)| {
-                let call = ask(self.pool.client(instance));
-                async move { (index, call.await) }
-            })
-            .collect();
+        let mut reserve: Vec<u32> = (0..ring.instances().len() as u32).filter(|index| !asked.contains(index)).collect();
+        let mut tally = Tally { ring, quorum: ReadQuorum::new(ring) };
+        let call = |index: u32| {
+            let call = ring.instances().get(index as usize).map(|instance| ask(self.pool.client(instance)));
+            async move {
+                let answer = match call {
+                    Some(call) => call.await,
+                    None => Err(RpcError::internal("asked an instance that is not in the ring")),
+                };
+                (index, answer)
+            }
+        };
+        let mut pending: FuturesUnordered<_> = asked.iter().map(|index| call(*index)).collect();
         let mut answers = Vec::with_capacity(asked.len());
         loop {
             let next = if tally.quorum.verdict() == Verdict::Reached {
@@ -95,7 +100,10 @@ impl Ingesters {
                     tally.quorum.succeeded(index);
                     answers.push((index, answer));
                 }
-                Some((index, Err(error))) => tally.failed(index, error)?,
+                Some((index, Err(error))) => {
+                    tally.failed(index, error)?;
+                    pending.extend(reserve.drain(..).map(&call));
+                }
                 None => break,
             }
         }

@@ -31,7 +31,7 @@ impl Ingester {
     /// or may not be in them. One flush at a time.
     pub async fn flush(&self, tenant: Option<TenantId>) -> Result<Flushed, Error> {
         let shared = &self.shared;
-        shared.lifecycle.check_query()?;
+        shared.lifecycle.complete(Duration::ZERO).await?;
         let _turn = shared.flushing.try_lock().map_err(|_| Error::FlushInProgress)?;
         let mut all = shared.tenants.all();
         all.retain(|(id, _)| tenant.as_ref().is_none_or(|wanted| wanted == id));

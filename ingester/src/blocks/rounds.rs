@@ -29,7 +29,10 @@ pub(crate) async fn run(shared: &Arc<Shared>) {
         let _ = shared
             .tasks
             .spawn_blocking(move || {
-                blocking.block_round();
+                if blocking.block_round() {
+                    // What is in blocks need not be replayed any more.
+                    blocking.snapshot();
+                }
                 if close {
                     blocking.blocks.close_idle();
                 }

@@ -24,7 +24,7 @@ impl Sizes {
     pub(crate) fn refresh(&self, tenants: &Tenants) {
         let mut sum = HeadStats::default();
         for (_, tenant) in tenants.all() {
-            add(&mut sum, &tenant.head.stats());
+            add(&mut sum, &tenant.head().stats());
         }
         *self.0.lock() = sum;
     }
@@ -75,14 +75,16 @@ impl Collector for SizesCollector {
 }
 
 fn encode_process(out: &mut Out<'_>, shared: &Shared) -> fmt::Result {
-    let series: usize = shared.tenants.all().iter().map(|(_, tenant)| tenant.head.series_count()).sum();
+    let series: usize = shared.tenants.all().iter().map(|(_, tenant)| tenant.head().series_count()).sum();
     out.gauge("memory_series", "Series in memory", series as u64)?;
     out.gauge("tenants", "Tenants with a head in memory", shared.tenants.count() as u64)?;
     out.gauge("inflight_pushes", "Pushes in progress", shared.lifecycle.pushes() as u64)?;
     out.gauge("inflight_push_bytes", "Bytes of pushes in progress (ingester.max_inflight_push_bytes)", shared.inflight.used() as u64)?;
     out.gauge("open_queries", "Queries in progress", shared.open_queries() as u64)?;
-    let active = shared.lifecycle.state() == InstanceState::Active;
-    out.gauge("active", "1 while pushes are taken", u64::from(active))
+    let active = matches!(shared.lifecycle.state(), InstanceState::Joining | InstanceState::Active);
+    out.gauge("active", "1 while pushes are taken", u64::from(active))?;
+    let restoring = shared.lifecycle.state() == InstanceState::Joining;
+    out.gauge("restoring", "1 while the write-ahead log is replayed: pushes are taken, queries wait", u64::from(restoring))
 }
 
 fn encode_heads(out: &mut Out<'_>, shared: &Shared) -> fmt::Result {

@@ -1,5 +1,6 @@
 //! Finished chunks leave memory: from the heads to files that are mapped.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ const WARN_EVERY: Duration = Duration::from_secs(300);
 /// The files, and how writing them goes.
 #[derive(Debug)]
 pub(crate) struct Offloading {
-    pub(crate) files: HeadChunks,
+    pub(crate) files: Arc<HeadChunks>,
     failures: AtomicU64,
     /// When the last warning was given, on the monotonic clock; `None` once writing succeeds again.
     warned: Mutex<Option<Duration>>,
@@ -22,7 +23,7 @@ pub(crate) struct Offloading {
 
 impl Offloading {
     pub(crate) fn new(files: HeadChunks) -> Self {
-        Self { files, failures: AtomicU64::new(0), warned: Mutex::new(None) }
+        Self { files: Arc::new(files), failures: AtomicU64::new(0), warned: Mutex::new(None) }
     }
 
     /// Rounds of upkeep in which chunks could not be written.
@@ -52,7 +53,7 @@ impl Shared {
         self.offloading.files.remove_unused();
         for (_, tenant) in self.tenants.all() {
             // What hinders one tenant's chunks hinders all.
-            if let Err(error) = tenant.head.offload(&self.offloading.files) {
+            if let Err(error) = tenant.head().offload(&self.offloading.files) {
                 return self.offloading.failed(self.clock.monotonic(), &error);
             }
         }

@@ -15,24 +15,40 @@ const ROUND_EVERY: Duration = Duration::from_secs(30);
 /// Runs until it is dropped.
 pub(super) async fn run(shared: &Arc<Shared>) {
     let mut truncated = shared.clock.monotonic();
+    let mut snapshot = shared.clock.monotonic();
     loop {
-        let due = shared.clock.monotonic().saturating_sub(truncated) >= TRUNCATE_EVERY;
-        if due {
-            truncated = shared.clock.monotonic();
-        }
+        let now = shared.clock.monotonic();
+        let due = |since: &mut Duration, every| {
+            let due = now.saturating_sub(*since) >= every;
+            if due {
+                *since = now;
+            }
+            due
+        };
+        let due = Due { truncation: due(&mut truncated, TRUNCATE_EVERY), snapshot: due(&mut snapshot, shared.snapshot_interval) };
         let blocking = Arc::clone(shared);
         // A panic has been logged by the hook; the next round tries again.
         let _ = shared.tasks.spawn_blocking(move || blocking.round(due)).await;
-        tokio::time::sleep(ROUND_EVERY).await;
+        tokio::time::sleep(ROUND_EVERY.min(shared.snapshot_interval)).await;
     }
 }
 
+/// What a round has to do besides what all do.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    truncation: bool,
+    snapshot: bool,
+}
+
 impl Shared {
-    fn round(&self, truncate: bool) {
-        if truncate {
+    fn round(&self, due: Due) {
+        if due.truncation {
             self.truncate();
         }
         self.offload();
+        if due.snapshot || self.log_is_exposed() {
+            self.snapshot_if_needed();
+        }
         self.sizes.refresh(&self.tenants);
     }
 
@@ -45,10 +61,11 @@ impl Shared {
         for (id, tenant) in self.tenants.all() {
             // Not while a block is cut from it; there is time until the next round.
             let Some(_cycle) = tenant.blocks.try_cycle() else { continue };
+            let head = tenant.head();
             // A tenant that does not push may still have more than it may keep now.
-            tenant.head.set_limits(&head_limits(&self.limits.of(&id)));
-            tenant.head.set_oldest_accepted(before_ms);
-            let dropped = tenant.head.truncate(before_ms);
+            head.set_limits(&head_limits(&self.limits.of(&id)));
+            head.set_oldest_accepted(before_ms);
+            let dropped = head.truncate(before_ms);
             series += dropped.series;
             chunks += dropped.chunks;
         }

@@ -12,7 +12,7 @@ async fn finished_chunks_leave_memory_and_come_back_after_a_kill() {
     let want = rig.all("a").await;
     rig.ingester.shared.offload();
     let head = rig.ingester.shared.tenants.get(&model::TenantId::new("a").unwrap()).unwrap();
-    assert_eq!(head.head.stats().memory.closed_chunks, 0);
+    assert_eq!(head.head().stats().memory.closed_chunks, 0);
     assert_eq!(rig.all("a").await, want);
     assert_eq!(rig.ingester.shared.offloading.files.stats().written_chunks, 4);
 

@@ -3,11 +3,11 @@ use std::sync::Arc;
 use limits::Limits;
 use prometheus_client::registry::Registry;
 use ring::InstanceState;
-use rpc::{IngesterClient, RpcErrorKind};
+use rpc::IngesterClient;
 use runtime::{ManualClock, ShutdownTrigger};
 use tsdb::fs::{FaultyFs, RealFs};
 
-use super::rig::{NOW, Options, Rig, build, context, many, offsets, one, select_all, slice};
+use super::rig::{NOW, Options, Rig, context, many, offsets, one, select_all, slice};
 use crate::Config;
 use crate::config::{SyncMode, WalSettings};
 
@@ -110,16 +110,4 @@ async fn a_damaged_log_costs_what_is_damaged_and_no_more() {
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &after.registry).unwrap();
     assert!(text.contains("plimsoll_ingester_wal_corruptions_total 1\n"), "{text}");
-}
-
-#[tokio::test]
-async fn nothing_is_answered_before_the_replay() {
-    let clock = ManualClock::at(NOW);
-    let service = build(&Config::default(), Limits::default(), Arc::new(FaultyFs::new()), &clock, &mut Registry::default());
-    let ingester = service.ingester();
-    let ctx = context(&clock, "a");
-    assert_eq!(ingester.state(), InstanceState::Joining);
-    assert_eq!(ingester.push(&ctx, slice(one("up", [0]))).await.unwrap_err().kind, RpcErrorKind::Unavailable);
-    assert_eq!(select_all(&ingester, &ctx).await.unwrap_err().kind, RpcErrorKind::Unavailable);
-    assert_eq!(ingester.label_names(&ctx, super::rig::everything()).await.unwrap_err().kind, RpcErrorKind::Unavailable);
 }

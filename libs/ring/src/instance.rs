@@ -92,7 +92,7 @@ pub struct InvalidInstanceId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum InstanceState {
-    /// Starting: registered, serves what it has, gets no new series yet.
+    /// Starting: it takes writes, and answers reads when it has replayed what it had before.
     Joining,
     /// Full member.
     Active,

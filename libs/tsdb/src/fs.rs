@@ -28,6 +28,8 @@ pub trait Fs: Debug + Send + Sync {
     /// for files that are never cut or overwritten; they may grow and be deleted. A disk that cannot read a page ends the process
     /// (`docs/adr/0004-mapped-files.md`).
     fn map(&self, path: &Path) -> io::Result<Bytes>;
+    /// Makes the contents of a file durable that somebody else wrote.
+    fn sync_file(&self, path: &Path) -> io::Result<()>;
     /// Cuts a file.
     fn set_len(&self, path: &Path, len: u64) -> io::Result<()>;
     /// Deletes a file.
@@ -90,6 +92,10 @@ impl Fs for RealFs {
 
     fn map(&self, path: &Path) -> io::Result<Bytes> {
         map::map(path)
+    }
+
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_data()
     }
 
     fn set_len(&self, path: &Path, len: u64) -> io::Result<()> {

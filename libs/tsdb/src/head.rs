@@ -15,6 +15,7 @@
 //! Lock order: `index`, then one stripe. Queries collect ids under the index lock, release it, and then read series in
 //! batches; an id whose slot has been given to another series meanwhile is recognised by its hash and skipped.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use model::{Exemplar, Labels, Matcher, Metadata, Projection, SeriesChunks, SeriesHash, WriteBatch};
@@ -43,6 +44,7 @@ mod replay;
 mod seal;
 mod select;
 mod series;
+mod snapshot;
 mod stats;
 mod stripe;
 mod truncate;
@@ -54,6 +56,7 @@ pub use offload::Offloaded;
 pub use outcome::{AppendOutcome, Selection};
 pub use replay::ReplayStats;
 pub(crate) use replay::Replayer;
+pub(crate) use snapshot::{HeadPart, HeadWalk, Restorer};
 pub use stats::{HeadStats, MemoryStats};
 pub use truncate::Truncated;
 
@@ -246,6 +249,13 @@ impl Head {
     #[must_use]
     pub fn exemplars(&self, sets: &[Vec<Matcher>], min_t: i64, max_t: i64) -> Vec<SeriesExemplars> {
         self.exemplars.lock().select(sets, min_t, max_t)
+    }
+
+    /// Takes over everything that `other` holds, as if it were replayed: what is here already is not doubled, and of two values for
+    /// one time the one that is here stays. `other` took its pushes while this head was being restored; this head goes on with the
+    /// references of `other` in the log. Nobody may append to either of them meanwhile. An error leaves a part of it here.
+    pub fn absorb(self: &Arc<Self>, other: &Self) -> Result<ReplayStats, HeadError> {
+        replay::absorb::absorb(self, other)
     }
 
     /// Counters and sizes. Walks all series: some milliseconds per 100,000.

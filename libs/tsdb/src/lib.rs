@@ -15,7 +15,8 @@
 //! AppendOutcome ─ Head::confirm: the series definitions in the record are in the log
 //! ```
 //!
-//! and of a start: `Wal::open` gives the log and a [`wal::Replay`], which streams the records back into heads.
+//! and of a start: the newest whole [`snapshot`] gives the heads as they were when a generation of the log began; `Wal::open` gives the log and
+//! a [`wal::Replay`], which streams the records from that generation on back into the heads.
 //!
 //! Invariants:
 //! - What `Wal::append` returned `Ok` for is replayed after a crash of the process; after a crash of the machine as far as
@@ -31,6 +32,7 @@ pub mod compact;
 pub mod fs;
 pub mod head;
 pub mod head_chunks;
+pub mod snapshot;
 pub mod wal;
 
 pub use head::{AppendOutcome, Head, HeadConfig, HeadLimits, Selection};

@@ -6,7 +6,8 @@
 //! The log is divided into *generations*, each some segments long. A record may use only series definitions of its own
 //! generation, so old generations are deleted as a whole when all their samples are older than any head needs, and nothing
 //! is ever rewritten. A new generation starts at every start of the process, at every `generation_ms`, and when a segment
-//! could not be synced (what it holds is then not to be relied on).
+//! could not be synced (what it holds is then not to be relied on). A snapshot ([`crate::snapshot`]) begins one, too; replay begins at that of the
+//! snapshot that the heads were restored from, and generations that no kept snapshot needs are deleted whatever their samples' age.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub struct WalConfig {
     /// How long a generation lasts, in milliseconds. Shorter: old segments go earlier, series are defined more often
     /// (about 30 bytes each).
     pub generation_ms: i64,
+    /// The log begins in this generation or a later one: above those of all snapshots, also when nothing is left of the log.
+    pub first_generation: Generation,
     /// Any number that outsiders cannot know. It is mixed into checksums, so that nobody can hide a well-formed record
     /// inside a sample and have it found when a damaged segment is searched.
     pub salt: u64,
@@ -63,6 +66,7 @@ impl Default for WalConfig {
             sync: SyncPolicy::Interval(Duration::from_secs(1)),
             queue_bytes: 64 << 20,
             generation_ms: 2 * 60 * 60 * 1000,
+            first_generation: Generation(1),
             salt: 0,
         }
     }
@@ -163,6 +167,17 @@ impl Wal {
     /// than `generation_ms`. Call it every few minutes.
     pub fn truncate(&self, now_ms: i64, before_ms: i64) -> Result<WalTruncated, WalError> {
         self.shared.truncate(now_ms, before_ms)
+    }
+
+    /// Begins a new generation for a snapshot. Records that are encoded from now on are of it or of later ones.
+    pub fn begin_generation(&self) -> Generation {
+        self.shared.begin_generation()
+    }
+
+    /// Deletes the segments of which a snapshot of generation `from` makes all records dispensable: those that have only records of generations before.
+    /// Segments that have not been replayed count by their headers.
+    pub fn release(&self, from: Generation) -> Result<WalTruncated, WalError> {
+        self.shared.delete_before(from)
     }
 
     /// Makes everything written so far durable.

@@ -104,6 +104,16 @@ fn cluster(replication_factor: usize, members: &[(Behaviour, std::ops::Range<usi
 
 /// Ingester i is in the zone `zones[i % zones.len()]`.
 fn cluster_in_zones(replication_factor: usize, members: &[(Behaviour, std::ops::Range<usize>)], zones: &[&str]) -> Ingesters {
+    cluster_with(replication_factor, members, zones, None)
+}
+
+/// One of them may be JOINING.
+fn cluster_with(
+    replication_factor: usize,
+    members: &[(Behaviour, std::ops::Range<usize>)],
+    zones: &[&str],
+    joining: Option<usize>,
+) -> Ingesters {
     let mut pool = HashMap::new();
     let mut instances = Vec::new();
     for (i, (behaviour, holds)) in members.iter().enumerate() {
@@ -116,7 +126,7 @@ fn cluster_in_zones(replication_factor: usize, members: &[(Behaviour, std::ops::
             role: Role::Ingester,
             address: "127.0.0.1:1".to_owned(),
             zone: zones[i % zones.len()].to_owned(),
-            state: InstanceState::Active,
+            state: if joining == Some(i) { InstanceState::Joining } else { InstanceState::Active },
             epoch: 1,
             registered_at_ms: 0,
         });
@@ -209,6 +219,24 @@ async fn without_replication_everyone_must_answer() {
     assert_eq!(select(&ingesters).await, Ok(100));
     let ingesters = cluster(1, &[(Behaviour::Fine, 0..50), (Behaviour::Refuses, 50..100)]);
     assert_eq!(select(&ingesters).await.unwrap_err().kind, RpcErrorKind::Unavailable);
+}
+
+/// An ingester that replays its log answers only when it is done: it is waited for if nobody else can make the answer complete.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_joining_is_asked_when_it_is_needed() {
+    let (fine, hangs, gone) = (Behaviour::Fine, Behaviour::Hangs, Behaviour::Refuses);
+    let started = tokio::time::Instant::now();
+    let not_needed = cluster_with(3, &[(fine, 0..20), (hangs, 0..20), (fine, 0..20)], &["z"], Some(1));
+    assert_eq!(select(&not_needed).await, Ok(20));
+    assert_eq!(count_series(&not_needed).await, Ok(20));
+    assert_eq!(started.elapsed(), Duration::ZERO, "nobody waits for it as for a straggler");
+    let needed = cluster_with(3, &[(fine, 0..20), (fine, 0..20), (gone, 0..20)], &["z"], Some(1));
+    assert_eq!(select(&needed).await, Ok(20));
+    assert_eq!(count_series(&needed).await, Ok(20));
+    let too_few = cluster_with(3, &[(fine, 0..20), (gone, 0..20), (gone, 0..20)], &["z"], Some(1));
+    assert!(select(&too_few).await.is_err());
+    let alone = cluster_with(1, &[(fine, 0..20), (fine, 20..40)], &["z"], Some(1));
+    assert_eq!(select(&alone).await, Ok(40));
 }
 
 #[tokio::test(start_paused = true)]

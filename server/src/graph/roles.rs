@@ -85,13 +85,8 @@ pub(super) fn ingester(
             let _ = failures.try_send(anyhow::Error::new(error).context("ingester"));
         }
     });
-    let (readiness, mut states) = (parts.readiness.clone(), ingester.watch_state());
-    readiness.set(Target::Ingester.as_str(), State::Starting("replaying the write-ahead log".to_owned()));
-    parts.tasks.spawn("ingester readiness", async move {
-        if states.wait_for(|state| *state == InstanceState::Active).await.is_ok() {
-            readiness.set(Target::Ingester.as_str(), State::Ready);
-        }
-    });
+    // It takes pushes from now on; queries wait for the end of the replay by themselves.
+    parts.readiness.set(Target::Ingester.as_str(), State::Ready);
     Ok((ingester, Stage { trigger, task }))
 }
 
@@ -166,14 +161,14 @@ pub(super) fn ruler(
     Ok((router, Stage { trigger, task }))
 }
 
-/// A role that works through ingesters is ready when it knows as many active ones as a quorum needs.
+/// A role that works through ingesters is ready when it knows as many that take pushes as a quorum needs.
 fn ready_when_ingesters_are_known(parts: &Parts, watch: &ClusterWatch, target: Target) {
     // A ruler has a distributor and a querier of its own where these are not roles of the process.
     if !parts.config.target.has(target) {
         return;
     }
     let (readiness, known) = (parts.readiness.clone(), ingesters_known(parts, watch));
-    readiness.set(target.as_str(), State::Starting(format!("waiting for {} active ingesters", quorum(parts))));
+    readiness.set(target.as_str(), State::Starting(format!("waiting for {} ingesters", quorum(parts))));
     parts.tasks.spawn("ingesters known", async move {
         if known.await {
             readiness.set(target.as_str(), State::Ready);
@@ -185,12 +180,13 @@ fn quorum(parts: &Parts) -> usize {
     parts.config.replicas() / 2 + 1
 }
 
-/// Waits until a quorum of ingesters is active; `false` if nobody tells any more.
+/// Waits until a quorum of ingesters takes pushes; `false` if nobody tells any more.
 fn ingesters_known(parts: &Parts, watch: &ClusterWatch) -> impl Future<Output = bool> + use<> {
     let (needed, mut snapshots) = (quorum(parts), watch.receiver());
     async move {
         let enough = |snapshot: &Arc<ring::ClusterSnapshot>| {
-            snapshot.of_role(ring::Role::Ingester).filter(|i| i.state == InstanceState::Active).count() >= needed
+            let takes_pushes = |state| matches!(state, InstanceState::Joining | InstanceState::Active);
+            snapshot.of_role(ring::Role::Ingester).filter(|i| takes_pushes(i.state)).count() >= needed
         };
         snapshots.wait_for(enough).await.is_ok()
     }

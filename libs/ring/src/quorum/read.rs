@@ -43,17 +43,19 @@ impl ReadQuorum {
         }
     }
 
-    /// The instances that are worth asking first: all but the UNHEALTHY. Those are failures from the start, if so many are tolerated;
-    /// if not, everyone is asked, for an instance that has only lost its coordinator still has its data.
+    /// The instances that are worth asking first: all but the UNHEALTHY, which may be gone, and the JOINING, which answer only when they have
+    /// replayed their logs. If the answer cannot be complete without those, everyone is asked: an instance that has only lost its
+    /// coordinator still has its data, and one that is starting answers a little later.
     #[must_use]
     pub fn first_choice(ring: &Ring) -> Vec<u32> {
         let all = || (0..).zip(ring.instances());
-        let healthy: Vec<u32> = all().filter(|(_, i)| i.state != InstanceState::Unhealthy).map(|(index, _)| index).collect();
+        let doubtful = |state: InstanceState| matches!(state, InstanceState::Unhealthy | InstanceState::Joining);
+        let first: Vec<u32> = all().filter(|(_, i)| !doubtful(i.state)).map(|(index, _)| index).collect();
         let mut without = Self::new(ring);
-        for (index, _) in all().filter(|(_, i)| i.state == InstanceState::Unhealthy) {
+        for (index, _) in all().filter(|(_, i)| doubtful(i.state)) {
             without.failed(index);
         }
-        if without.verdict() == Verdict::Impossible { all().map(|(index, _)| index).collect() } else { healthy }
+        if without.verdict() == Verdict::Impossible { all().map(|(index, _)| index).collect() } else { first }
     }
 
     /// The verdict so far. `Reached`: those who have not answered are not needed (a read may still prefer to wait for them).

@@ -9,6 +9,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{AppendFile, Fs, ReadFile};
+use crash::Undo;
+
+mod crash;
 
 /// A file system for tests. Clones share the files and the faults.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +25,13 @@ struct State {
     failing_syncs: usize,
     failing_cuts: usize,
     syncs: usize,
+    /// Changes until the machine stops; see [`FaultyFs::stop_after`].
+    until_stop: Option<u64>,
+    /// How much of the write that is under way then is done, of 256 parts.
+    torn_part: u8,
+    stopped: bool,
+    /// How to undo changes of names that are not durable, in their order.
+    names: Vec<Undo>,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -85,8 +95,23 @@ impl FaultyFs {
         edit(&mut state.files.entry(path.to_owned()).or_default().bytes)
     }
 
+    fn sync_contents(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.step()?;
+        state.syncs += 1;
+        let failing = state.failing_syncs > 0;
+        state.failing_syncs = state.failing_syncs.saturating_sub(1);
+        let file = state.files.get_mut(path).ok_or(io::ErrorKind::NotFound)?;
+        if failing {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        file.durable = file.bytes.len();
+        Ok(())
+    }
+
     fn cut(&self, path: &Path, len: u64) -> io::Result<()> {
         let mut state = self.0.lock();
+        state.step()?;
         let file = state.files.get_mut(path).ok_or(io::ErrorKind::NotFound)?;
         file.bytes.truncate(usize::try_from(len).map_err(|_| io::ErrorKind::InvalidInput)?);
         file.durable = file.durable.min(file.bytes.len());
@@ -110,6 +135,7 @@ impl Fs for FaultyFs {
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn AppendFile>> {
         let mut state = self.0.lock();
+        state.step()?;
         if state.space == Some(0) {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -117,6 +143,7 @@ impl Fs for FaultyFs {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         state.files.insert(path.to_owned(), Contents::default());
+        state.names.push(Undo::Created(path.to_owned()));
         Ok(Arc::new(FaultyFile { fs: self.clone(), path: path.to_owned() }))
     }
 
@@ -133,16 +160,25 @@ impl Fs for FaultyFs {
         state.files.get(path).map(|file| Bytes::copy_from_slice(&file.bytes)).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        self.sync_contents(path)
+    }
+
     fn set_len(&self, path: &Path, len: u64) -> io::Result<()> {
         self.cut(path, len)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.lock().files.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+        let mut state = self.0.lock();
+        state.step()?;
+        let contents = state.files.remove(path).ok_or(io::ErrorKind::NotFound)?;
+        state.names.push(Undo::Removed(path.to_owned(), contents));
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
+        state.step()?;
         let inside: Vec<_> = state.files.keys().filter(|path| path.starts_with(from)).cloned().collect();
         if inside.is_empty() {
             return Err(io::ErrorKind::NotFound.into());
@@ -151,18 +187,24 @@ impl Fs for FaultyFs {
             let rest = path.strip_prefix(from).map_err(io::Error::other)?;
             let name = if rest.as_os_str().is_empty() { to.to_owned() } else { to.join(rest) };
             if let Some(contents) = state.files.remove(&path) {
-                state.files.insert(name, contents);
+                let replaced = state.files.insert(name.clone(), contents);
+                state.names.push(Undo::Renamed { from: path, to: name, name: to.to_owned(), replaced });
             }
         }
         Ok(())
     }
 
     fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
-        self.0.lock().files.retain(|path, _| !path.starts_with(dir));
+        let mut state = self.0.lock();
+        state.step()?;
+        state.files.retain(|path, _| !path.starts_with(dir));
         Ok(())
     }
 
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.step()?;
+        state.names.retain(|change| change.path().parent() != Some(dir));
         Ok(())
     }
 }
@@ -176,12 +218,16 @@ struct FaultyFile {
 impl AppendFile for FaultyFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.fs.0.lock();
-        let room = state.space.unwrap_or(usize::MAX).min(bytes.len());
+        let stopping = state.until_stop == Some(0) && !state.stopped;
+        let stopped = state.step();
+        let torn = if stopping { bytes.len() * usize::from(state.torn_part) / 256 } else { 0 };
+        let room = state.space.unwrap_or(usize::MAX).min(if stopped.is_ok() { bytes.len() } else { torn });
         let file = state.files.get_mut(&self.path).ok_or(io::ErrorKind::NotFound)?;
         file.bytes.extend(bytes.iter().take(room));
         if let Some(space) = &mut state.space {
             *space -= room;
         }
+        stopped?;
         if room < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
@@ -196,16 +242,7 @@ impl AppendFile for FaultyFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut state = self.fs.0.lock();
-        state.syncs += 1;
-        let failing = state.failing_syncs > 0;
-        state.failing_syncs = state.failing_syncs.saturating_sub(1);
-        let file = state.files.get_mut(&self.path).ok_or(io::ErrorKind::NotFound)?;
-        if failing {
-            return Err(io::Error::from_raw_os_error(EIO));
-        }
-        file.durable = file.bytes.len();
-        Ok(())
+        self.fs.sync_contents(&self.path)
     }
 }
 

@@ -127,6 +127,11 @@ impl ExemplarRing {
         out
     }
 
+    /// All exemplars with their series, in the order of arrival.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = (SeriesHash, &Labels, &Exemplar)> {
+        self.ring.iter().filter_map(|(hash, exemplar)| Some((*hash, &self.series.get(hash)?.labels, exemplar)))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.ring.len()
     }

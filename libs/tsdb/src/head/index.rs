@@ -103,6 +103,11 @@ impl Index {
         id
     }
 
+    /// The text of a pair as it is encoded in label blocks, and a hash of it.
+    pub(super) fn pair(&self, id: u32) -> Option<(u64, &[u8])> {
+        self.pairs.get(id as usize).map(|pair| (pair.hash, &*pair.wire))
+    }
+
     /// Adds new series to their pairs: `(pair, series)` in any order.
     pub(super) fn add_series(&mut self, entries: &mut [(u32, u32)]) {
         entries.sort_unstable();

@@ -18,6 +18,7 @@ use crate::wal::record::{
 };
 use references::{Defined, OTHERS, PAGE, References, UNDEFINED};
 
+pub(super) mod absorb;
 mod references;
 
 /// Samples that are resolved, sorted by stripe, and appended at a time.
@@ -330,7 +331,7 @@ impl Replayer {
         }
     }
 
-    fn exemplars(&mut self, generation: Generation, mut reader: ExemplarReader<'_>) -> Result<(), Malformed> {
+    pub(super) fn exemplars(&mut self, generation: Generation, mut reader: ExemplarReader<'_>) -> Result<(), Malformed> {
         let mut block = Vec::new();
         while let Some((owner, exemplar)) = reader.next()? {
             let (hash, labels) = match owner {
@@ -362,7 +363,7 @@ impl Replayer {
         Ok(())
     }
 
-    fn metadata(&mut self, count: u32, mut content: Cursor<'_>) -> Result<(), Malformed> {
+    pub(super) fn metadata(&mut self, count: u32, mut content: Cursor<'_>) -> Result<(), Malformed> {
         for _ in 0..count {
             let metadata = read_metadata(&mut content)?;
             // Not known to the generation that is written now.

@@ -9,6 +9,7 @@ mod closed;
 mod histogram;
 mod late;
 mod lookup;
+mod restore;
 
 pub(super) use closed::{ChunkData, ClosedChunk};
 use histogram::Appended;

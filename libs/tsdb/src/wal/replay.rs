@@ -11,7 +11,7 @@ use model::TenantId;
 use super::frame::{Content, Header, content};
 use super::reader::{Next, SegmentReader};
 use super::state::Shared;
-use super::{Generation, WalError, state::io_error};
+use super::{Generation, SyncPolicy, WalError, state::io_error};
 use crate::head::{Head, ReplayStats, Replayer};
 
 /// Records on their way to a worker.
@@ -42,6 +42,8 @@ pub struct ReplayReport {
     pub bytes: u64,
     /// Whole records.
     pub records: u64,
+    /// Whole records that were left out because a snapshot has what they say.
+    pub before_snapshot: u64,
     /// Places at which something was damaged and left out, torn tails not counted.
     pub quarantined: u64,
     /// Bytes left out there.
@@ -57,6 +59,8 @@ pub struct ReplayReport {
 pub struct Replay {
     shared: Arc<Shared>,
     segments: Vec<OldSegment>,
+    /// Records of generations before are left out.
+    from: Generation,
 }
 
 /// A segment of an earlier process.
@@ -81,13 +85,25 @@ struct Push {
 
 impl Replay {
     pub(super) fn new(shared: Arc<Shared>, segments: Vec<OldSegment>) -> Self {
-        Self { shared, segments }
+        Self { shared, segments, from: Generation(0) }
+    }
+
+    /// Leaves out records of generations before `generation`: a snapshot of it has what they say.
+    #[must_use]
+    pub fn from(self, generation: Generation) -> Self {
+        Self { from: generation, ..self }
     }
 
     /// Bytes to be read.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.segments.iter().map(|s| s.bytes).sum()
+        self.segments.iter().filter(|s| self.needs(s)).map(|s| s.bytes).sum()
+    }
+
+    /// Whether a segment may have records that are wanted. A record is never of a later generation than its segment: the
+    /// writer looks at the generation after the record was encoded.
+    fn needs(&self, segment: &OldSegment) -> bool {
+        segment.header.is_none_or(|header| header.generation >= self.from)
     }
 
     /// Reads all segments in order and appends what they hold to the heads, with `workers` threads besides this one (at least one, at most 8).
@@ -105,8 +121,9 @@ impl Replay {
                 let thread = thread.spawn_scoped(scope, move || apply_all(&receiver, sink, worker, workers));
                 threads.push(thread.map_err(|e| io_error(&self.shared.dir, "start a thread for", &self.shared.dir, e))?);
             }
-            let mut reading = Reading { shared: &self.shared, senders, report: ReplayReport::default(), tenants: HashMap::new() };
-            for (i, segment) in self.segments.iter().enumerate() {
+            let (shared, report) = (&*self.shared, ReplayReport::default());
+            let mut reading = Reading { shared, from: self.from, senders, report, tenants: HashMap::new() };
+            for (i, segment) in self.segments.iter().enumerate().filter(|(_, segment)| self.needs(segment)) {
                 reading.segment(segment, i + 1 == self.segments.len());
             }
             let Reading { mut report, senders, .. } = reading;
@@ -124,11 +141,22 @@ impl Replay {
 
     /// From now on old segments may be deleted.
     fn finish(&self, report: &ReplayReport) -> Result<(), WalError> {
-        for segment in &self.segments {
+        for segment in self.segments.iter().filter(|segment| self.needs(segment)) {
             if let Some(entry) = self.shared.ledger.lock().segments.get_mut(&segment.number) {
                 entry.set_known();
             }
         }
+        self.cut_torn_tail(report)?;
+        let replayed = self.segments.iter().filter(|segment| self.needs(segment)).map(|segment| segment.path.clone());
+        self.shared.unsynced_old.lock().extend(replayed);
+        if self.shared.config.sync == SyncPolicy::Always {
+            // Nobody syncs later. A failure has been logged and counted; what was read is here.
+            let _ = self.shared.sync();
+        }
+        Ok(())
+    }
+
+    fn cut_torn_tail(&self, report: &ReplayReport) -> Result<(), WalError> {
         let Some(last) = self.segments.last().filter(|_| report.torn_bytes > 0) else { return Ok(()) };
         let whole = last.bytes.saturating_sub(report.torn_bytes);
         tracing::warn!(path = %last.path.display(), bytes = report.torn_bytes, "torn tail of the write-ahead log cut off");
@@ -139,6 +167,7 @@ impl Replay {
 /// The reading side.
 struct Reading<'a> {
     shared: &'a Shared,
+    from: Generation,
     senders: Vec<SyncSender<Arc<Push>>>,
     report: ReplayReport,
     tenants: HashMap<Box<str>, TenantId>,
@@ -188,8 +217,12 @@ impl Reading<'_> {
                 Err(e) => return self.quarantine(segment, start..end, &e.to_string()),
             },
         };
-        self.report.records += 1;
         self.shared.ledger.lock().note(segment.number, 0, generation, max_t);
+        if generation < self.from {
+            self.report.before_snapshot += 1;
+            return;
+        }
+        self.report.records += 1;
         let body = rest.len() - body.len()..rest.len();
         let push = Arc::new(Push { tenant, generation, rest: rest.to_vec(), body });
         for sender in &self.senders {

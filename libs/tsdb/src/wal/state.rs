@@ -36,6 +36,8 @@ pub(super) struct Shared {
     pub(super) ledger: Mutex<Ledger>,
     /// Segments that may have unsynced bytes; the last may be still written.
     pub(super) unsynced: Mutex<Vec<Arc<Segment>>>,
+    /// Segments of earlier processes, which may have ended before they synced them; filled when they have been replayed.
+    pub(super) unsynced_old: Mutex<Vec<PathBuf>>,
     pub(super) counters: Counters,
 }
 
@@ -121,15 +123,23 @@ impl Ledger {
         }
     }
 
+    /// Segments without records of generation `from` or later.
+    fn dispensable(&self, from: Generation) -> Vec<u64> {
+        self.whole_from_the_front(|entry| entry.generations.iter().all(|g| *g < from))
+    }
+
     /// Segments of which nothing is needed: all their generations are over and older than `before`.
     fn expired(&self, current: Generation, before: i64) -> Vec<u64> {
         let expired = |g: &Generation| *g < current && self.max_t.get(g).is_none_or(|t| *t < before);
+        self.whole_from_the_front(|entry| entry.known && entry.generations.iter().all(expired))
+    }
+
+    /// Segments that may go. One without a readable header names no generation; it goes with the last older one.
+    fn whole_from_the_front(&self, may_go: impl Fn(&Entry) -> bool) -> Vec<u64> {
         let mut out = Vec::new();
         let mut older_left = false;
         for (number, entry) in &self.segments {
-            // A segment without a readable header names no generation; it goes with the last older one.
-            let goes = entry.known && entry.generations.iter().all(expired) && !(entry.generations.is_empty() && older_left);
-            if goes {
+            if may_go(entry) && !(entry.generations.is_empty() && older_left) {
                 out.push(*number);
             } else {
                 older_left = true;
@@ -165,7 +175,7 @@ pub(super) fn open(dir: PathBuf, config: WalConfig, fs: Arc<dyn Fs>) -> Result<(
     let old = old_segments(&dir, &*fs, &mut ledger)?;
     let newest = old.iter().filter_map(|s| s.header.map(|h| h.generation.0)).max().unwrap_or(0);
     let first_number = old.last().map_or(1, |s| s.number + 1);
-    let generation = newest.saturating_add(1);
+    let generation = newest.saturating_add(1).max(config.first_generation.0);
     let shared = Arc::new(Shared {
         dir,
         config,
@@ -178,6 +188,7 @@ pub(super) fn open(dir: PathBuf, config: WalConfig, fs: Arc<dyn Fs>) -> Result<(
         room: Condvar::new(),
         ledger: Mutex::new(ledger),
         unsynced: Mutex::default(),
+        unsynced_old: Mutex::default(),
         counters: Counters::default(),
     });
     let mut threads = vec![spawn("wal-write", &shared, move |shared| writer::run(shared, first_number))?];
@@ -229,6 +240,12 @@ impl Shared {
         Generation(self.oldest_valid.load(Ordering::Acquire))
     }
 
+    /// See [`Wal::begin_generation`].
+    pub(super) fn begin_generation(&self) -> Generation {
+        while !self.end_generation(self.generation()) {}
+        self.generation()
+    }
+
     /// Ends a generation, if it is still the one that is written; the writer then begins a new segment.
     fn end_generation(&self, generation: Generation) -> bool {
         let next = generation.0.saturating_add(1);
@@ -248,9 +265,20 @@ impl Shared {
 
     /// See [`Wal::truncate`].
     pub(super) fn truncate(&self, now_ms: i64, before_ms: i64) -> Result<WalTruncated, WalError> {
-        let mut done = WalTruncated { new_generation: self.age(now_ms), ..WalTruncated::default() };
+        let new_generation = self.age(now_ms);
         let expired = self.ledger.lock().expired(self.generation(), before_ms);
-        for number in expired {
+        Ok(WalTruncated { new_generation, ..self.delete(expired)? })
+    }
+
+    /// See [`Wal::release`].
+    pub(super) fn delete_before(&self, from: Generation) -> Result<WalTruncated, WalError> {
+        let dispensable = self.ledger.lock().dispensable(from.min(self.generation()));
+        self.delete(dispensable)
+    }
+
+    fn delete(&self, segments: Vec<u64>) -> Result<WalTruncated, WalError> {
+        let mut done = WalTruncated::default();
+        for number in segments {
             let path = files::path(&self.dir, number);
             match self.fs.remove(&path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io_error(&self.dir, "remove", &path, e)),

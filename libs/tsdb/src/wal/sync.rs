@@ -25,11 +25,11 @@ pub(super) fn run(shared: &Shared, interval: Duration) {
 impl Shared {
     /// See [`super::Wal::sync`].
     pub(super) fn sync(&self) -> Result<(), WalError> {
+        let mut result = self.sync_old();
         if self.config.sync == SyncPolicy::Always {
-            return Ok(());
+            return result;
         }
         let segments = self.unsynced.lock().clone();
-        let mut result = Ok(());
         for (i, segment) in segments.iter().enumerate() {
             match self.sync_segment(segment) {
                 // The last one may be written on.
@@ -38,6 +38,23 @@ impl Shared {
                 Err(e) => result = Err(e),
             }
             self.unsynced.lock().retain(|s| !Arc::ptr_eq(s, segment));
+        }
+        result
+    }
+
+    /// Syncs what earlier processes wrote, once: their samples are as good as those of this one. What cannot be synced is not tried again, since the
+    /// kernel may have given it up.
+    fn sync_old(&self) -> Result<(), WalError> {
+        let mut result = Ok(());
+        for path in std::mem::take(&mut *self.unsynced_old.lock()) {
+            match self.fs.sync_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    self.counters.sync_errors.fetch_add(1, Relaxed);
+                    tracing::error!(path = %path.display(), error = %e, "segment of an earlier process could not be synced: a power cut may lose it");
+                    result = Err(io_error(&self.dir, "sync", &path, e));
+                }
+                _ => {}
+            }
         }
         result
     }

@@ -42,13 +42,15 @@ fn without_replication_everyone_is_needed() {
 }
 
 #[test]
-fn the_unhealthy_are_left_out_if_that_is_tolerated() {
-    let mut instances = cluster("i", 3, 3);
-    instances[1].state = InstanceState::Unhealthy;
-    assert_eq!(ReadQuorum::first_choice(&Ring::build(instances.clone(), 3)), [0, 2]);
-    assert_eq!(ReadQuorum::first_choice(&Ring::build(instances.clone(), 1)), [0, 1, 2]);
-    instances[2].state = InstanceState::Unhealthy;
-    assert_eq!(ReadQuorum::first_choice(&Ring::build(instances, 3)), [0, 1, 2]);
+fn the_unhealthy_and_the_joining_are_left_out_if_that_is_tolerated() {
+    for state in [InstanceState::Unhealthy, InstanceState::Joining] {
+        let mut instances = cluster("i", 3, 3);
+        instances[1].state = state;
+        assert_eq!(ReadQuorum::first_choice(&Ring::build(instances.clone(), 3)), [0, 2]);
+        assert_eq!(ReadQuorum::first_choice(&Ring::build(instances.clone(), 1)), [0, 1, 2]);
+        instances[2].state = InstanceState::Unhealthy;
+        assert_eq!(ReadQuorum::first_choice(&Ring::build(instances, 3)), [0, 1, 2]);
+    }
 }
 
 proptest! {

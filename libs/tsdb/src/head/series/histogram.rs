@@ -53,6 +53,21 @@ impl OpenHistograms {
         }
     }
 
+    /// Goes on where `data` ends, which may be anything; an error if there is no sample in it.
+    pub(super) fn resume(encoding: ChunkEncoding, data: &[u8]) -> Result<Self, ChunkError> {
+        let (mut first_t, mut last_t) = (None, None);
+        visit_histograms(encoding, data, |sample| {
+            first_t.get_or_insert(sample.t);
+            last_t = Some(sample.t);
+        })?;
+        let appender = match encoding {
+            ChunkEncoding::FloatHistogram => Appender::Float(FloatHistogramAppender::resume(data)?),
+            _ => Appender::Int(HistogramAppender::resume(data)?),
+        };
+        let (Some(first_t), Some(last_t)) = (first_t, last_t) else { return Err(ChunkError::Truncated) };
+        Ok(Self { appender, first_t, last_t })
+    }
+
     /// Appends a newer sample.
     pub(super) fn append(&mut self, sample: &HistogramSample) -> Result<Appended, ChunkError> {
         match self.appender.append(sample) {
