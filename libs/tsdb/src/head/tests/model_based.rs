@@ -1,5 +1,5 @@
 //! Random histories of a head and its log against a naive model: pushes of every kind, limits that change, failed writes of the log, records that
-//! overtake each other, truncations, restarts.
+//! overtake each other, blocks that are cut and merged, truncations, restarts.
 //!
 //! After every step the head must answer as the model does. A history that failed is kept, as it was shrunk, as a named test
 //! ([`kept`]): paste the `Vec<Op>` that proptest prints.
@@ -40,6 +40,10 @@ pub(super) enum Op {
     NewGeneration,
     /// Ends chunks whose samples are older than this many grid steps before now, as if for a block.
     Seal(i64),
+    /// Aligned ranges that were over so many grid steps before now become blocks and leave the head.
+    Cut(i64),
+    /// Blocks become fewer.
+    Merge,
     /// Chunks leave memory; the disk has room for so many bytes.
     Offload(Option<usize>),
     /// A kill, and a start from the log.
@@ -150,6 +154,8 @@ pub(super) fn any_op() -> impl Strategy<Value = Op> {
         3 => (0..GROUPS, -500_i64..0, 0_i64..500).prop_map(|(group, from, length)| Op::Query { group, from, to: from + length }),
         1 => Just(Op::NewGeneration),
         2 => (0_i64..200).prop_map(Op::Seal),
+        2 => (0_i64..2_000).prop_map(Op::Cut),
+        1 => Just(Op::Merge),
         3 => prop_oneof![Just(None), (0_usize..2000).prop_map(Some)].prop_map(Op::Offload),
         1 => Just(Op::Restart),
     ]

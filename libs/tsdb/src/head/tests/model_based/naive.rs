@@ -8,7 +8,12 @@ use crate::head::series::same;
 /// All samples of all series.
 #[derive(Debug)]
 pub(super) struct Naive {
+    /// What the head has.
     pub(super) series: BTreeMap<usize, BTreeMap<i64, Kept>>,
+    /// What blocks have; of two values for one time that of the older block.
+    pub(super) blocks: BTreeMap<usize, BTreeMap<i64, Point>>,
+    /// What the head has no more, but the log.
+    pub(super) cut: BTreeMap<usize, BTreeMap<i64, Point>>,
     /// Samples before it are refused.
     pub(super) oldest: i64,
     pub(super) window: i64,
@@ -71,17 +76,41 @@ impl Naive {
         self.series.retain(|_, samples| !samples.is_empty());
     }
 
-    /// Forgets what is not in the log.
+    /// What is older goes from the head into blocks.
+    pub(super) fn cut(&mut self, before: i64) {
+        for (series, samples) in &mut self.series {
+            let stay = samples.split_off(&before);
+            for (t, kept) in std::mem::replace(samples, stay) {
+                if kept.logged {
+                    self.cut.entry(*series).or_default().entry(t).or_insert_with(|| kept.point.clone());
+                }
+                self.blocks.entry(*series).or_default().entry(t).or_insert(kept.point);
+            }
+        }
+        self.series.retain(|_, samples| !samples.is_empty());
+    }
+
+    /// The head is what the log has; of two values for one time the one that came first.
     pub(super) fn restart(&mut self) {
         self.series.values_mut().for_each(|samples| samples.retain(|_, kept| kept.logged));
+        for (series, samples) in std::mem::take(&mut self.cut) {
+            let logged = samples.into_iter().map(|(t, point)| (t, Kept { point, logged: true }));
+            self.series.entry(series).or_default().extend(logged);
+        }
         self.truncate(self.oldest);
     }
 
     /// The samples of each series that are not too old, in a range.
     pub(super) fn query(&self, min_t: i64, max_t: i64) -> BTreeMap<usize, Vec<Point>> {
         let wanted = |t: i64| (min_t.max(self.oldest)..=max_t).contains(&t);
-        let of = |samples: &BTreeMap<i64, Kept>| samples.values().map(|kept| kept.point.clone()).filter(|p| wanted(p.t())).collect();
-        let all = self.series.iter().map(|(series, samples)| (*series, of(samples)));
+        let mut all: BTreeMap<usize, BTreeMap<i64, Point>> = self.blocks.clone();
+        for (series, samples) in &self.series {
+            let points = all.entry(*series).or_default();
+            for (t, kept) in samples {
+                points.entry(*t).or_insert_with(|| kept.point.clone());
+            }
+        }
+        let all = all.into_iter().map(|(series, points)| (series, points.into_values().filter(|p| wanted(p.t())).collect()));
         all.filter(|(_, points): &(_, Vec<_>)| !points.is_empty()).collect()
     }
 }

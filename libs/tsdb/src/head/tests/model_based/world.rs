@@ -1,13 +1,18 @@
 //! The real head and log beside the model.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use model::TenantId;
 
 use super::naive::{Fate, Naive, same_point};
 use super::*;
-use crate::fs::FaultyFs;
+use crate::block::recode::{OverlapStats, merge_overlaps};
+use crate::block::{Block, BlockSpec, Ulid, verify, write_sealed_range};
+use crate::compact::plan::{BlockRange, Levels, plan};
+use crate::compact::{MergeSpec, merge_blocks};
+use crate::fs::{FaultyFs, Fs};
 use crate::head_chunks::HeadChunks;
 use crate::wal::{Wal, WalConfig};
 
@@ -18,6 +23,10 @@ pub(super) struct World {
     head: Arc<Head>,
     model: Naive,
     now: i64,
+    /// The oldest first.
+    blocks: Vec<Block>,
+    /// Blocks that were ever written.
+    made: i64,
     /// The parts of the last push, with their times.
     last: Vec<(usize, Vec<Point>)>,
 }
@@ -40,9 +49,10 @@ impl World {
     pub(super) fn new() -> Self {
         let fs = FaultyFs::new();
         let (wal, _) = Wal::open("wal", wal_config(), Arc::new(fs.clone())).unwrap();
-        let model = Naive { series: BTreeMap::new(), oldest: i64::MIN, window: FIRST_WINDOW };
+        let model =
+            Naive { series: BTreeMap::new(), blocks: BTreeMap::new(), cut: BTreeMap::new(), oldest: i64::MIN, window: FIRST_WINDOW };
         let files = HeadChunks::open(Arc::new(fs.clone()), "chunks_head".into()).unwrap();
-        Self { fs, wal, files, head: Self::empty_head(FIRST_WINDOW), model, now: T0, last: Vec::new() }
+        Self { fs, wal, files, head: Self::empty_head(FIRST_WINDOW), model, now: T0, blocks: Vec::new(), made: 0, last: Vec::new() }
     }
 
     fn empty_head(window: i64) -> Arc<Head> {
@@ -84,6 +94,8 @@ impl World {
                 self.wal.truncate(self.now + wal_config().generation_ms, i64::MIN).unwrap();
             }
             Op::Seal(back) => drop(self.head.seal(self.now - back * GRID)),
+            Op::Cut(back) => self.cut(self.now - back * GRID),
+            Op::Merge => self.merge(),
             Op::Offload(space) => {
                 self.fs.set_space(*space);
                 let done = self.head.offload(&self.files);
@@ -93,6 +105,47 @@ impl World {
             }
             Op::Restart => self.restart(),
         }
+    }
+
+    /// As an ingester: aligned ranges that are over become blocks and leave the head.
+    fn cut(&mut self, before: i64) {
+        let width = self.head.chunk_range_ms();
+        let border = before.div_euclid(width) * width;
+        let ranges = self.head.seal(border);
+        for start in &ranges {
+            self.made += 1;
+            let spec = BlockSpec::level_1(Ulid::new(self.made, 0), *start, start + width);
+            let meta = write_sealed_range(self.fs(), Path::new("blocks"), &self.head, spec, &|| true).unwrap().unwrap();
+            self.open_block(meta.ulid);
+        }
+        self.head.drop_sealed(&ranges);
+        self.model.cut(border);
+    }
+
+    /// As a compactor: whatever the planner says, until it says nothing more.
+    fn merge(&mut self) {
+        loop {
+            let ranges: Vec<BlockRange> = self.blocks.iter().map(|block| block.meta().into()).collect();
+            let Some(job) = plan(&ranges, &Levels::default(), i64::MAX).into_iter().next() else { return };
+            let (sources, rest): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut self.blocks).into_iter().partition(|block| job.blocks.contains(&block.meta().ulid));
+            self.blocks = rest;
+            self.made += 1;
+            let spec = MergeSpec { ulid: Ulid::new(self.made, 0), thanos: None };
+            let done = merge_blocks(self.fs(), Path::new("blocks"), &sources.iter().collect::<Vec<_>>(), spec).unwrap();
+            self.open_block(done.meta.unwrap().ulid);
+        }
+    }
+
+    fn fs(&self) -> Arc<dyn Fs> {
+        Arc::new(self.fs.clone())
+    }
+
+    fn open_block(&mut self, ulid: Ulid) {
+        let block = Block::open(self.fs(), &Path::new("blocks").join(ulid.to_string())).unwrap();
+        let found = verify(&block);
+        assert!(found.is_sound(), "{:?}", found.problems);
+        self.blocks.push(block);
     }
 
     fn oldest(&mut self, back: i64) -> i64 {
@@ -153,6 +206,9 @@ impl World {
         self.wal = wal;
         self.files = HeadChunks::open(Arc::new(self.fs.clone()), "chunks_head".into()).unwrap();
         self.files.remove_unused();
+        for block in std::mem::take(&mut self.blocks) {
+            self.open_block(block.meta().ulid);
+        }
         self.head = Self::empty_head(self.model.window);
         self.head.set_oldest_accepted(self.model.oldest);
         let head = Arc::clone(&self.head);
@@ -179,7 +235,7 @@ impl World {
 
     fn found(&self, matchers: &[Matcher], min_t: i64, max_t: i64) -> BTreeMap<usize, Vec<Point>> {
         let mut found = BTreeMap::new();
-        for series in self.head.select(matchers, min_t, max_t).unwrap() {
+        for series in self.selected(matchers, min_t, max_t) {
             let number = series.labels.get("series").unwrap().parse().unwrap();
             let wanted = |p: &Point| (min_t.max(self.model.oldest)..=max_t).contains(&p.t());
             let points: Vec<Point> = points(&series).into_iter().filter(wanted).collect();
@@ -188,6 +244,22 @@ impl World {
             }
         }
         found
+    }
+
+    /// The head and the blocks, each sample once: the oldest block is right, and the head is asked last.
+    fn selected(&self, matchers: &[Matcher], min_t: i64, max_t: i64) -> Vec<SeriesChunks> {
+        let mut all: BTreeMap<Labels, Vec<(usize, Chunk)>> = BTreeMap::new();
+        let blocks = self.blocks.iter().map(|block| block.select(matchers, min_t, max_t).unwrap().map(Result::unwrap).collect());
+        for (source, found) in blocks.chain([self.head.select(matchers, min_t, max_t).unwrap()]).enumerate() {
+            for series in found {
+                all.entry(series.labels).or_default().extend(series.chunks.into_iter().map(|chunk| (source, chunk)));
+            }
+        }
+        let merged = all.into_iter().map(|(labels, chunks)| {
+            let chunks = merge_overlaps(chunks, &mut OverlapStats::default()).unwrap();
+            SeriesChunks { hash: labels.hash(), labels, chunks, newest: None }
+        });
+        merged.collect()
     }
 
     fn compare(got: BTreeMap<usize, Vec<Point>>, want: BTreeMap<usize, Vec<Point>>) {
