@@ -10,6 +10,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use promql::parser::ast::{AggregateOp, BinaryOp};
+use promql::parser::functions::FUNCTIONS;
 use promql::script::{ScriptReport, run_script};
 
 /// Upstream's suite, beside the workspace.
@@ -75,6 +77,46 @@ fn our_scripts_pass() {
     }
     let failures = failures(&reports);
     assert!(failures.is_empty(), "{failures}");
+}
+
+/// A bare clone proves the whole language.
+#[test]
+fn our_scripts_cover_the_language() {
+    let evals: String = fs::read_dir(OWN)
+        .expect("our scripts")
+        .flat_map(|entry| {
+            fs::read_to_string(entry.expect("an entry").path()).expect("readable script").lines().map(str::to_owned).collect::<Vec<_>>()
+        })
+        .filter(|line| line.trim_start().starts_with("eval"))
+        .map(|line| line + "\n")
+        .collect();
+    let words: std::collections::BTreeSet<&str> = evals.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).collect();
+    let functions = FUNCTIONS.iter().map(|f| f.name).filter(|name| !evals.contains(&format!("{name}(")));
+    let aggregations = AggregateOp::ALL.iter().map(|op| op.name()).filter(|name| !words.contains(name));
+    let operators = BinaryOp::ALL.iter().map(|op| op.symbol()).filter(|symbol| !evals.contains(&format!(" {symbol} ")));
+    let modifiers = [
+        "bool",
+        "by",
+        "without",
+        "on",
+        "ignoring",
+        "group_left",
+        "group_right",
+        "fill",
+        "fill_left",
+        "fill_right",
+        "offset",
+        "anchored",
+        "smoothed",
+    ];
+    let others = ["@ start()", "@ end()", "=~", "!~", "!=\"", "step()", "range()"];
+    let missing: Vec<&str> = functions
+        .chain(aggregations)
+        .chain(operators)
+        .chain(modifiers.into_iter().filter(|word| !words.contains(word)))
+        .chain(others.into_iter().filter(|text| !evals.contains(text)))
+        .collect();
+    assert!(missing.is_empty(), "no script of {OWN} evaluates {missing:?}");
 }
 
 #[test]
