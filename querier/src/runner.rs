@@ -9,7 +9,7 @@ use model::TenantId;
 use promql::cancel::CancelToken;
 use promql::limits::QueryLimits;
 use promql::parser::{self, Expr, ParseOptions};
-use promql::{Engine, EngineOptions, ExplainClock, Features, QueryContext, QueryError, QueryResult};
+use promql::{Engine, EngineOptions, ExplainClock, Features, QueryContext, QueryError, QueryResult, QueryTimings};
 use rpc::{CallContext, QueryRunner};
 use runtime::clock::SharedClock;
 use runtime::{CpuPool, Tasks};
@@ -54,6 +54,8 @@ pub(crate) struct RunOptions {
     pub(crate) lookback_ms: Option<i64>,
     /// Whether the answer comes with [`QueryResult::explain`].
     pub(crate) explain: bool,
+    /// Whether the answer comes with [`QueryResult::samples`].
+    pub(crate) count_samples: bool,
 }
 
 impl Runner {
@@ -86,6 +88,7 @@ impl Runner {
     /// Runs a query.
     pub(crate) async fn run(&self, ctx: &CallContext, query: &str, when: When, options: RunOptions) -> Result<QueryResult, QueryError> {
         let inner = &self.inner;
+        let received = inner.clock.monotonic();
         let limits = inner.limits.of(&ctx.tenant);
         check_length(&limits, when)?;
         let expr = parse(&limits, query)?;
@@ -112,11 +115,24 @@ impl Runner {
             }),
             text: Some(query.into()),
             explain: options.explain.then(|| explain_clock(&inner.clock)),
+            count_samples: options.count_samples,
         };
         let engine = inner.engine.clone();
-        let work = move || match when {
-            When::At(t) => engine.instant(&expr, t, &query_ctx),
-            When::Range { start, end, step } => engine.range(&expr, start, end, step, &query_ctx),
+        let clock = Arc::clone(&inner.clock);
+        let work = move || {
+            let begun = clock.monotonic();
+            let mut result = match when {
+                When::At(t) => engine.instant(&expr, t, &query_ctx),
+                When::Range { start, end, step } => engine.range(&expr, start, end, step, &query_ctx),
+            };
+            if let Ok(result) = &mut result {
+                result.stats.timings = QueryTimings {
+                    preparation_us: as_us(started.saturating_sub(received)),
+                    queue_us: as_us(begun.saturating_sub(started)),
+                    evaluation_us: as_us(clock.monotonic().saturating_sub(begun)),
+                };
+            }
+            result
         };
         let answer = inner.cpu.run(work);
         let remaining = ctx.deadline.remaining(inner.clock.as_ref());
@@ -199,6 +215,10 @@ fn query_limits(limits: &Limits) -> QueryLimits {
 fn explain_clock(clock: &SharedClock) -> ExplainClock {
     let clock = Arc::clone(clock);
     ExplainClock::new(move || u64::try_from(clock.monotonic().as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn as_us(d: std::time::Duration) -> u64 {
+    u64::try_from(d.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn as_ms(d: std::time::Duration) -> i64 {

@@ -75,13 +75,25 @@ pub struct QueryContext {
     pub text: Option<Arc<str>>,
     /// With a clock, the answer comes with [`QueryResult::explain`].
     pub explain: Option<ExplainClock>,
+    /// Whether the answer comes with [`QueryResult::samples`]. The plan is then evaluated as it stands, without optimisation, so that the
+    /// figures are Prometheus's.
+    pub count_samples: bool,
 }
 
 impl QueryContext {
     /// A context without cancellation and overrides.
     #[must_use]
     pub fn new(storage: Arc<dyn Queryable>) -> Self {
-        Self { storage, cancel: CancelToken::new(), lookback_ms: None, limits: None, features: None, text: None, explain: None }
+        Self {
+            storage,
+            cancel: CancelToken::new(),
+            lookback_ms: None,
+            limits: None,
+            features: None,
+            text: None,
+            explain: None,
+            count_samples: false,
+        }
     }
 }
 
@@ -117,7 +129,7 @@ impl Engine {
     fn run(&self, expr: &Expr, time: QueryTime, ctx: &QueryContext) -> Result<QueryResult, QueryError> {
         ctx.cancel.check("query preparation")?;
         let features = ctx.features.unwrap_or(self.options.features);
-        let state = Arc::new(QueryState::new(ctx, self.options.limits, features));
+        let state = Arc::new(QueryState::new(ctx, self.options.limits, features, time)?);
         let options = PlanOptions {
             lookback_ms: ctx.lookback_ms.unwrap_or(self.options.lookback_ms),
             default_subquery_step_ms: self.options.default_subquery_step_ms,
@@ -126,13 +138,15 @@ impl Engine {
         let mut plan: Plan = Planner::new(options, time, &state.budget).plan(expr)?;
         // Prometheus does it, and it can be seen in warnings: it is not left to choice.
         reduce_histograms(&mut plan);
-        if self.options.optimise {
+        if self.options.optimise && !ctx.count_samples {
             optimise(&mut plan);
         }
         let value = eval::run(&plan, time, &state, &ctx.storage)?;
+        let grid = time.grid(&state.budget)?;
+        let samples = state.sample_counts.as_ref().map(|counts| counts.figures(grid));
         let (warnings, infos) = state.annotations.render(ctx.text.as_deref());
         let explain = state.explain.as_ref().map(|recorder| recorder.finish());
-        Ok(QueryResult { value, warnings, infos, stats: state.budget.stats(), explain })
+        Ok(QueryResult { value, warnings, infos, stats: state.budget.stats(), samples, explain })
     }
 }
 

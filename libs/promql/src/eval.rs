@@ -32,6 +32,7 @@ mod histogram;
 mod identity;
 mod info;
 mod join;
+mod meter;
 mod presence;
 mod range;
 mod relabel;
@@ -52,6 +53,7 @@ mod vector_scalar;
 pub(crate) use arithmetic::scalar as scalar_operation;
 pub(crate) use build::Builder;
 pub use column::{ABSENT, HistogramAtStep, ScalarColumn, StepVector, is_absent};
+use meter::SampleCounts;
 pub use samples::Samples;
 pub(crate) use series::{BoxStream, Series, Stream};
 
@@ -86,19 +88,24 @@ pub(crate) struct QueryState {
     pub(crate) type_and_unit_labels: bool,
     /// Watches operators, if that was asked for.
     pub(crate) explain: Option<Arc<Recorder>>,
+    /// Counts samples, if that was asked for.
+    pub(crate) sample_counts: Option<Arc<SampleCounts>>,
 }
 
 impl QueryState {
     /// The state of a query that begins.
-    pub(crate) fn new(ctx: &QueryContext, limits: QueryLimits, features: Features) -> Self {
-        Self {
-            budget: Arc::new(Budget::new(ctx.limits.unwrap_or(limits))),
+    pub(crate) fn new(ctx: &QueryContext, limits: QueryLimits, features: Features, time: QueryTime) -> Result<Self, QueryError> {
+        let budget = Arc::new(Budget::new(ctx.limits.unwrap_or(limits)));
+        let sample_counts = if ctx.count_samples { Some(Arc::new(SampleCounts::new(time.grid(&budget)?))) } else { None };
+        Ok(Self {
+            budget,
             annotations: Annotations::default(),
             cancel: ctx.cancel.clone(),
             delayed_name_removal: features.delayed_name_removal,
             type_and_unit_labels: features.type_and_unit_labels,
             explain: ctx.explain.clone().map(|clock| Arc::new(Recorder::new(clock))),
-        }
+            sample_counts,
+        })
     }
 
     /// The same but for annotations, which are kept apart.
@@ -110,6 +117,7 @@ impl QueryState {
             delayed_name_removal: self.delayed_name_removal,
             type_and_unit_labels: self.type_and_unit_labels,
             explain: self.explain.clone(),
+            sample_counts: self.sample_counts.clone(),
         }
     }
 

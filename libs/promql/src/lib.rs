@@ -50,4 +50,4 @@ pub use memory::MemoryStorage;
 pub use parser::{Expr, ParseError, ParseOptions, parse, parse_bytes, parse_selector};
 pub use script::{EvalReport, ScriptError, ScriptReport, run_script};
 pub use storage::{Queryable, SelectHints, SelectRequest, SeriesSource};
-pub use value::{InstantSeries, Point, PointValue, QueryResult, QueryStats, QueryValue, RangeSeries};
+pub use value::{InstantSeries, Point, PointValue, QueryResult, QueryStats, QueryTimings, QueryValue, RangeSeries, SampleFigures};

@@ -91,6 +91,7 @@ impl Budget {
             samples_read: self.samples.load(Ordering::Relaxed),
             series_read: self.series.load(Ordering::Relaxed),
             peak_bytes: self.peak.load(Ordering::Relaxed),
+            ..QueryStats::default()
         }
     }
 }

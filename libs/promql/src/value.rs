@@ -74,6 +74,28 @@ pub struct QueryStats {
     pub series_read: u64,
     /// The most bytes that the query's budget held at a time.
     pub peak_bytes: u64,
+    /// The time.
+    pub timings: QueryTimings,
+}
+
+/// How long the parts of a query took, in microseconds. The engine has no clock: its caller fills them in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueryTimings {
+    /// Reading and checking the expression.
+    pub preparation_us: u64,
+    /// Waiting for a thread.
+    pub queue_us: u64,
+    /// Planning and evaluating.
+    pub evaluation_us: u64,
+}
+
+/// Samples that a query looked at, as Prometheus counts them: once per step that they matter to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SampleFigures {
+    /// At all steps.
+    pub total: u64,
+    /// At each step: its time in milliseconds, and the count.
+    pub per_step: Vec<(i64, u64)>,
 }
 
 /// A complete answer.
@@ -89,4 +111,6 @@ pub struct QueryResult {
     pub stats: QueryStats,
     /// The plan and what its operators did, if it was asked for.
     pub explain: Option<Explain>,
+    /// Samples by step, if they were asked for ([`crate::QueryContext::count_samples`]).
+    pub samples: Option<SampleFigures>,
 }

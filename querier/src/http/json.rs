@@ -2,6 +2,7 @@
 
 use model::Labels;
 use promql::{InstantSeries, Point, PointValue, QueryResult, QueryValue, RangeSeries};
+use serde_json::{Value, json};
 
 use super::format::{float, timestamp};
 use super::histogram;
@@ -9,8 +10,8 @@ use super::histogram;
 /// Annotations shown per kind, as in Prometheus.
 const MAX_ANNOTATIONS: usize = 10;
 
-/// The whole answer of `query` and `query_range`. `stats` adds what the query cost.
-pub(super) fn query_response(result: &QueryResult, stats: bool) -> Vec<u8> {
+/// The whole answer of `query` and `query_range`. `stats` adds what the query cost; `all`, also by step.
+pub(super) fn query_response(result: &QueryResult, stats: Option<&str>) -> Vec<u8> {
     let mut out = Vec::with_capacity(estimate(&result.value));
     out.extend_from_slice(b"{\"status\":\"success\",\"data\":{\"resultType\":");
     match &result.value {
@@ -31,15 +32,9 @@ pub(super) fn query_response(result: &QueryResult, stats: bool) -> Vec<u8> {
             pair(&mut out, *t, |out| string(out, text));
         }
     }
-    if stats {
-        let cost = serde_json::json!({"samples": {
-            "totalQueryableSamples": result.stats.samples_read,
-            "samplesRead": result.stats.samples_read,
-            "seriesRead": result.stats.series_read,
-            "peakBytes": result.stats.peak_bytes,
-        }});
+    if let Some(which) = stats {
         out.extend_from_slice(b",\"stats\":");
-        out.extend_from_slice(cost.to_string().as_bytes());
+        out.extend_from_slice(cost(result, which == "all").to_string().as_bytes());
     }
     if let Some(explain) = &result.explain {
         out.extend_from_slice(b",\"explain\":");
@@ -52,8 +47,39 @@ pub(super) fn query_response(result: &QueryResult, stats: bool) -> Vec<u8> {
     out
 }
 
+/// `stats`: Prometheus's figures, then our own.
+fn cost(result: &QueryResult, by_step: bool) -> Value {
+    let (stats, timings) = (&result.stats, &result.stats.timings);
+    let seconds = |us: u64| us as f64 / 1e6;
+    let execution = timings.queue_us.saturating_add(timings.evaluation_us);
+    let figures = result.samples.as_ref();
+    let mut samples = json!({
+        "totalQueryableSamples": figures.map_or(0, |f| f.total),
+        // Prometheus counts what it holds in floats of 16 bytes.
+        "peakSamples": stats.peak_bytes.div_ceil(16),
+        "samplesRead": stats.samples_read,
+        "seriesRead": stats.series_read,
+        "peakBytes": stats.peak_bytes,
+    });
+    if by_step && let (Some(figures), Some(samples)) = (figures, samples.as_object_mut()) {
+        let steps: Vec<Value> = figures.per_step.iter().map(|(t, n)| json!([*t as f64 / 1000.0, n])).collect();
+        samples.insert("totalQueryableSamplesPerStep".to_owned(), steps.into());
+    }
+    json!({
+        "timings": {
+            "evalTotalTime": seconds(timings.evaluation_us),
+            "resultSortTime": 0.0,
+            "queryPreparationTime": seconds(timings.preparation_us),
+            "innerEvalTime": seconds(timings.evaluation_us),
+            "execQueueTime": seconds(timings.queue_us),
+            "execTotalTime": seconds(execution),
+        },
+        "samples": samples,
+    })
+}
+
 /// `{"status":"success","data":…}` around anything serialisable.
-pub(super) fn success(data: &serde_json::Value, warnings: &[String]) -> Vec<u8> {
+pub(super) fn success(data: &Value, warnings: &[String]) -> Vec<u8> {
     let mut out = b"{\"status\":\"success\",\"data\":".to_vec();
     out.extend_from_slice(data.to_string().as_bytes());
     annotations(&mut out, "warnings", warnings);
@@ -160,7 +186,7 @@ fn string(out: &mut Vec<u8>, text: &str) {
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
     } else {
-        out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+        out.extend_from_slice(Value::from(text).to_string().as_bytes());
     }
 }
 
@@ -176,7 +202,7 @@ fn estimate(value: &QueryValue) -> usize {
 #[cfg(test)]
 mod tests {
     use model::Labels;
-    use promql::{Point, PointValue, QueryResult, QueryStats, QueryValue, RangeSeries};
+    use promql::{Point, PointValue, QueryResult, QueryStats, QueryTimings, QueryValue, RangeSeries, SampleFigures};
 
     use super::query_response;
 
@@ -195,8 +221,37 @@ mod tests {
             warnings: vec!["w".to_owned()],
             infos: Vec::new(),
             stats: QueryStats::default(),
+            samples: None,
         };
         let want = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"up","path":"C:\\\"x\"\n"},"values":[[1435781430.781,"1"],[1435781445,"NaN"]]}]},"warnings":["w"]}"#;
-        assert_eq!(String::from_utf8(query_response(&result, false)).unwrap(), want);
+        assert_eq!(String::from_utf8(query_response(&result, None)).unwrap(), want);
+    }
+
+    #[test]
+    fn stats_as_prometheus_writes_them() {
+        let result = QueryResult {
+            explain: None,
+            value: QueryValue::Scalar { t: 0, v: 1.0 },
+            warnings: Vec::new(),
+            infos: Vec::new(),
+            stats: QueryStats {
+                peak_bytes: 33,
+                timings: QueryTimings { preparation_us: 1, queue_us: 250_000, evaluation_us: 500_000 },
+                ..QueryStats::default()
+            },
+            samples: Some(SampleFigures { total: 7, per_step: vec![(1_500, 3), (2_500, 4)] }),
+        };
+        let stats = |which| {
+            let answer: serde_json::Value = serde_json::from_slice(&query_response(&result, which)).unwrap();
+            answer["data"]["stats"].clone()
+        };
+        let all = stats(Some("all"));
+        let timings = &all["timings"];
+        assert_eq!((&timings["execQueueTime"], &timings["evalTotalTime"]), (&0.25.into(), &0.5.into()));
+        assert_eq!((&timings["execTotalTime"], &timings["queryPreparationTime"]), (&0.75.into(), &1e-6.into()));
+        assert_eq!((&all["samples"]["totalQueryableSamples"], &all["samples"]["peakSamples"]), (&7.into(), &3.into()));
+        assert_eq!(all["samples"]["totalQueryableSamplesPerStep"], serde_json::json!([[1.5, 3], [2.5, 4]]));
+        assert_eq!(stats(Some("1"))["samples"].get("totalQueryableSamplesPerStep"), None);
+        assert_eq!(stats(None), serde_json::Value::Null);
     }
 }

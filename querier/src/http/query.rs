@@ -55,7 +55,8 @@ fn query(call: &Call) -> &str {
 }
 
 fn options(call: &Call) -> Result<RunOptions, ApiError> {
-    Ok(RunOptions { lookback_ms: lookback(call)?, explain: call.params.get("explain") == Some("true") })
+    let explain = call.params.get("explain") == Some("true");
+    Ok(RunOptions { lookback_ms: lookback(call)?, explain, count_samples: call.params.get("stats").is_some() })
 }
 
 fn lookback(call: &Call) -> Result<Option<i64>, ApiError> {
@@ -74,7 +75,7 @@ fn respond(call: &Call, mut result: QueryResult, limit: usize) -> Vec<u8> {
     if truncated {
         result.warnings.push("results truncated due to limit".to_owned());
     }
-    json::query_response(&result, call.params.get("stats").is_some())
+    json::query_response(&result, call.params.get("stats"))
 }
 
 /// Cuts a list to the limit, if there is one; whether it did.

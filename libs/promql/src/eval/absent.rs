@@ -6,6 +6,7 @@ use model::Labels;
 
 use super::QueryState;
 use super::column::{ABSENT, StepVector};
+use super::meter::Meter;
 use super::presence::Presence;
 use super::range::WindowFeed;
 use super::series::{BoxStream, Series, Stream};
@@ -17,7 +18,7 @@ pub(super) enum Watched {
     /// A vector.
     Vector(BoxStream),
     /// Windows of samples.
-    Windows(Box<WindowFeed>, Windows),
+    Windows(Box<WindowFeed>, Windows, Meter),
 }
 
 /// Yields one series with 1 at every step at which nothing is there.
@@ -42,8 +43,9 @@ impl Absent {
                     batch.iter().for_each(|series| present.add(&Presence::of(&series.column)));
                 }
             }
-            Watched::Windows(mut feed, windows) => {
+            Watched::Windows(mut feed, windows, meter) => {
                 while let Some((_, _, samples)) = feed.next()? {
+                    meter.windows(&windows, None, samples);
                     windows.each(&samples.ts, |w| present.insert(w.step));
                     let histograms: Vec<i64> = samples.histograms.iter().map(|(t, _)| *t).collect();
                     windows.each(&histograms, |w| present.insert(w.step));

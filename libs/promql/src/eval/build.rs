@@ -14,6 +14,7 @@ use super::histogram::{BucketFunction, Buckets, HistogramOnly};
 use super::identity::LabelSubset;
 use super::info::Info;
 use super::join::Join;
+use super::meter::Meter;
 use super::range::{RangeOperator, WindowFeed};
 use super::relabel::Relabel;
 use super::repeat::Repeat;
@@ -40,12 +41,27 @@ pub(crate) struct Builder<'a> {
     storage: &'a Arc<dyn Queryable>,
     /// What several places of the plan share, by number.
     shared: RefCell<HashMap<usize, Arc<SharedResult>>>,
+    /// Counts the samples of the part that is being built.
+    meter: RefCell<Meter>,
 }
 
 impl<'a> Builder<'a> {
     /// A builder.
     pub(crate) fn new(state: &'a Arc<QueryState>, storage: &'a Arc<dyn Queryable>) -> Self {
-        Self { state, storage, shared: RefCell::default() }
+        Self { state, storage, shared: RefCell::default(), meter: RefCell::new(Meter::of(state)) }
+    }
+
+    /// Counts for operators of the part that is being built.
+    pub(super) fn meter(&self) -> Meter {
+        self.meter.borrow().clone()
+    }
+
+    /// Builds a part whose samples count otherwise.
+    fn below<T>(&self, meter: Meter, build: impl FnOnce() -> T) -> T {
+        let outer = self.meter.replace(meter);
+        let built = build();
+        self.meter.replace(outer);
+        built
     }
 
     /// The operator of a vector plan.
@@ -63,13 +79,13 @@ impl<'a> Builder<'a> {
         }
         Ok(match &plan.op {
             VectorOp::Selector { selector, read } => {
-                let stream: BoxStream = Box::new(InstantSelector::open(selector, *read, self.storage.as_ref(), state)?);
+                let stream: BoxStream = Box::new(InstantSelector::open(selector, *read, self.storage.as_ref(), self.meter(), state)?);
                 if *read == SampleRead::Value { stream } else { self.nameless(stream, plan) }
             }
             VectorOp::Range(call) => self.range(call, plan)?,
             VectorOp::AbsentOverTime { source, labels } => {
-                let (feed, windows) = self.windows(source)?;
-                Box::new(Absent::new(Watched::Windows(Box::new(feed), windows), labels.clone(), steps, state))
+                let (feed, windows) = self.windows(source, Meter::off())?;
+                Box::new(Absent::new(Watched::Windows(Box::new(feed), windows, self.meter()), labels.clone(), steps, state))
             }
             VectorOp::Element { function, params, input } => {
                 let params = self.scalars(params)?;
@@ -85,7 +101,7 @@ impl<'a> Builder<'a> {
                 Box::new(Buckets::new(self.vector(input)?, input.span, function, plan.grid, state))
             }
             VectorOp::Nothing(input) => Box::new(Drained(self.vector(input)?)),
-            VectorOp::Info(info) => Box::new(Info::new(self.vector(&info.input)?, info.clone(), self.storage, state)),
+            VectorOp::Info(info) => Box::new(Info::new(self.vector(&info.input)?, info.clone(), self.storage, self.meter(), state)),
             VectorOp::HistogramOnly { function, input } => Box::new(HistogramOnly::new(self.vector(input)?, function, steps, state)?),
             VectorOp::Aggregate(aggregate) => self.aggregate(aggregate, plan)?,
             VectorOp::VectorScalar(binary) => self.vector_scalar(binary, plan)?,
@@ -95,7 +111,7 @@ impl<'a> Builder<'a> {
                 Box::new(SetOperator::new(sides, *op, matching, steps, state))
             }
             VectorOp::Shared(shared) => self.shared(shared)?,
-            VectorOp::Repeat(input) => Box::new(Repeat::new(self.vector(input)?, steps, state)),
+            VectorOp::Repeat(input) => Box::new(Repeat::new(self.below(self.meter().repeated(), || self.vector(input))?, steps, state)),
         })
     }
 
@@ -122,7 +138,7 @@ impl<'a> Builder<'a> {
     }
 
     fn range(&self, call: &RangeCallPlan, plan: &VectorPlan) -> Result<BoxStream, QueryError> {
-        let (feed, windows) = self.windows(&call.source)?;
+        let (feed, windows) = self.windows(&call.source, Meter::off())?;
         debug_assert_eq!(windows.grid, plan.grid);
         let params = self.scalars(&call.params)?;
         let extended = match &call.source {
@@ -130,11 +146,11 @@ impl<'a> Builder<'a> {
             MatrixPlan::Subquery(_) => None,
         };
         let evaluation = RangeCall { function: call.function, windows, extended, params: Vec::new(), cancel: self.state.cancel.clone() };
-        Ok(Box::new(RangeOperator::new(feed, evaluation, params, call.first_arg, self.state)))
+        Ok(Box::new(RangeOperator::new(feed, evaluation, params, call.first_arg, self.meter(), self.state)))
     }
 
-    /// The windows of a range vector.
-    pub(super) fn windows(&self, plan: &MatrixPlan) -> Result<(WindowFeed, Windows), QueryError> {
+    /// The windows of a range vector. Below a subquery, samples count by `inner`.
+    pub(super) fn windows(&self, plan: &MatrixPlan, inner: Meter) -> Result<(WindowFeed, Windows), QueryError> {
         Ok(match plan {
             MatrixPlan::Selector(s) => {
                 let windows = Windows { grid: s.grid, reference: s.reference, range_ms: s.window_ms };
@@ -142,7 +158,7 @@ impl<'a> Builder<'a> {
             }
             MatrixPlan::Subquery(s) => {
                 let windows = Windows { grid: s.grid, reference: s.reference, range_ms: s.range_ms };
-                let inner = Merge::of(self.vector(&s.inner)?, self.state);
+                let inner = Merge::of(self.below(inner, || self.vector(&s.inner))?, self.state);
                 (WindowFeed::Subquery(SubqueryFeed::new(inner, s.inner_grid, self.state)), windows)
             }
         })
@@ -229,7 +245,7 @@ impl<'a> Builder<'a> {
             ScalarPlan::Binary { op, lhs, rhs } => ScalarSource::Binary(*op, boxed(lhs)?, boxed(rhs)?),
             ScalarPlan::Extreme { max, lhs, rhs } => ScalarSource::Extreme { max: *max, lhs: boxed(lhs)?, rhs: boxed(rhs)? },
             ScalarPlan::FromVector(vector) => ScalarSource::FromVector(self.vector(vector)?),
-            ScalarPlan::Repeat(inner) => ScalarSource::Repeat(boxed(inner)?),
+            ScalarPlan::Repeat(inner) => ScalarSource::Repeat(self.below(self.meter().repeated(), || boxed(inner))?),
         })
     }
 }

@@ -13,6 +13,7 @@ use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
 use super::QueryState;
 use super::column::{StepVector, is_absent};
+use super::meter::Meter;
 use super::presence::Presence;
 use super::selector::{Feed, look_back};
 use super::series::{BoxStream, DuplicateGuard, Ready, Series, Stream};
@@ -32,14 +33,15 @@ pub(super) struct Info {
     input: Option<BoxStream>,
     plan: InfoPlan,
     storage: Arc<dyn Queryable>,
+    meter: Meter,
     ready: Option<Ready>,
     state: Arc<QueryState>,
 }
 
 impl Info {
     /// `input` need not yield whole series.
-    pub(super) fn new(input: BoxStream, plan: InfoPlan, storage: &Arc<dyn Queryable>, state: &Arc<QueryState>) -> Self {
-        Self { input: Some(input), plan, storage: Arc::clone(storage), ready: None, state: Arc::clone(state) }
+    pub(super) fn new(input: BoxStream, plan: InfoPlan, storage: &Arc<dyn Queryable>, meter: Meter, state: &Arc<QueryState>) -> Self {
+        Self { input: Some(input), plan, storage: Arc::clone(storage), meter, ready: None, state: Arc::clone(state) }
     }
 
     /// Whether a series is one of an info metric itself.
@@ -96,6 +98,7 @@ impl Info {
             let mut column = StepVector::absent(steps);
             look_back(&plan, samples, SampleRead::Timestamp, &mut column);
             if !column.is_empty() {
+                self.meter.column(&column);
                 charge.grow(2 * labels.as_bytes().len() + column.heap_bytes() + 64)?;
                 known.add(labels, column);
             }

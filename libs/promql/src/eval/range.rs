@@ -6,6 +6,7 @@ use model::Labels;
 use model::matcher::quote;
 
 use super::column::{StepVector, is_absent};
+use super::meter::Meter;
 use super::presence::Presence;
 use super::samples::Samples;
 use super::scalar::ScalarSource;
@@ -60,17 +61,25 @@ pub(super) struct RangeOperator {
     guard: DuplicateGuard,
     /// Steps whose quantile has been annotated.
     told: Presence,
+    meter: Meter,
     in_flight: Charge,
     state: Arc<QueryState>,
 }
 
 impl RangeOperator {
     /// `params` are evaluated when the first series is asked for.
-    pub(super) fn new(feed: WindowFeed, call: RangeCall, params: Vec<ScalarSource>, first_arg: TextSpan, state: &Arc<QueryState>) -> Self {
+    pub(super) fn new(
+        feed: WindowFeed,
+        call: RangeCall,
+        params: Vec<ScalarSource>,
+        first_arg: TextSpan,
+        meter: Meter,
+        state: &Arc<QueryState>,
+    ) -> Self {
         let guard = DuplicateGuard::new(state);
         let (in_flight, state) = (Charge::none(&state.budget), Arc::clone(state));
         let told = Presence::empty(call.windows.grid.count());
-        Self { feed, params, call, first_arg, scratch: RangeScratch::default(), guard, told, in_flight, state }
+        Self { feed, params, call, first_arg, scratch: RangeScratch::default(), guard, told, meter, in_flight, state }
     }
 
     /// Each step's quantile is told once, if any series has a window there.
@@ -118,6 +127,7 @@ impl RangeOperator {
         let steps = self.call.windows.grid.count();
         loop {
             let Some((labels, inner_drop_name, samples)) = self.feed.next()? else { return Ok(None) };
+            self.meter.windows(&self.call.windows, self.call.extended, samples);
             let mut column = StepVector::absent(steps);
             let notes = self.call.evaluate(samples, &mut self.scratch, &mut column)?;
             self.annotate_quantiles();

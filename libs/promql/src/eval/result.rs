@@ -7,6 +7,7 @@ use model::Labels;
 use super::build::Builder;
 use super::column::{HistogramAtStep, ScalarColumn, StepVector, is_absent};
 use super::identity::without_metadata;
+use super::meter::Meter;
 use super::samples::Samples;
 use super::series::{BoxStream, DuplicateGuard, Merged, Series};
 use super::{QueryState, Windows};
@@ -118,11 +119,11 @@ fn points(column: &StepVector, grid: Grid) -> Vec<Point> {
 
 /// The answer of a range vector expression: the samples of its only window.
 pub(super) fn matrix(builder: &Builder<'_>, plan: &MatrixPlan, state: &Arc<QueryState>) -> Result<QueryValue, QueryError> {
-    let (mut feed, windows) = builder.windows(plan)?;
-    let extension = match plan {
-        MatrixPlan::Selector(selector) => selector.extended,
-        MatrixPlan::Subquery(_) => None,
+    let (inner, extension) = match plan {
+        MatrixPlan::Selector(selector) => (Meter::off(), selector.extended),
+        MatrixPlan::Subquery(subquery) => (builder.meter().in_subquery(subquery.inner_grid.count()), None),
     };
+    let (mut feed, windows) = builder.windows(plan, inner)?;
     let mut charge = Charge::none(&state.budget);
     let mut out = Vec::new();
     while let Some((labels, drop_name, samples)) = feed.next()? {
@@ -132,6 +133,9 @@ pub(super) fn matrix(builder: &Builder<'_>, plan: &MatrixPlan, state: &Arc<Query
         };
         if points.is_empty() {
             continue;
+        }
+        if matches!(plan, MatrixPlan::Selector(_)) {
+            builder.meter().windows(&windows, None, samples);
         }
         let histograms: usize = points.iter().map(histogram_bytes).sum();
         charge.grow(size_of::<RangeSeries>() + labels.as_bytes().len() + points.len() * size_of::<Point>() + histograms)?;

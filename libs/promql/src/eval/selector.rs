@@ -5,6 +5,7 @@ use std::sync::Arc;
 use model::{Labels, SeriesChunks, SeriesHash, is_stale_nan};
 
 use super::column::{StepVector, is_absent};
+use super::meter::Meter;
 use super::samples::Samples;
 use super::series::{Series, Stream};
 use super::{QueryState, batch_len, column_bytes, smoothed};
@@ -111,6 +112,7 @@ pub(super) struct InstantSelector {
     feed: Feed,
     plan: SelectorPlan,
     read: SampleRead,
+    meter: Meter,
     in_flight: Charge,
     state: Arc<QueryState>,
 }
@@ -121,10 +123,11 @@ impl InstantSelector {
         plan: &SelectorPlan,
         read: SampleRead,
         storage: &dyn Queryable,
+        meter: Meter,
         state: &Arc<QueryState>,
     ) -> Result<Self, QueryError> {
         let in_flight = Charge::none(&state.budget);
-        Ok(Self { feed: Feed::open(plan, storage, state)?, plan: plan.clone(), read, in_flight, state: Arc::clone(state) })
+        Ok(Self { feed: Feed::open(plan, storage, state)?, plan: plan.clone(), read, meter, in_flight, state: Arc::clone(state) })
     }
 }
 
@@ -144,6 +147,7 @@ impl Stream for InstantSelector {
                 look_back(&self.plan, samples, self.read, &mut column);
             }
             if !column.is_empty() {
+                self.meter.column(&column);
                 histograms += column.histogram_bytes();
                 batch.push(Series { labels, drop_name: false, column });
             }

@@ -9,7 +9,7 @@ use super::range::{RangeCall, RangeFunction, RangeNotes, RangeScratch, Window, W
 use crate::error::QueryError;
 use crate::eval::{Samples, StepVector};
 use crate::parser::ast::ExtendedRange;
-use crate::plan::{Extension, Reference};
+use crate::plan::Extension;
 
 mod histograms;
 
@@ -31,17 +31,11 @@ struct Extended {
 
 /// Calls `f` for every window that has a sample in it or in the lookback around it.
 fn each(windows: &Windows, extension: Extension, ts: &[i64], mut f: impl FnMut(Extended)) {
-    let Extension { before_ms, after_ms, kind } = extension;
-    let reference = match windows.reference {
-        Reference::Offset(offset) => Reference::Offset(offset.saturating_sub(after_ms)),
-        Reference::Fixed(t) => Reference::Fixed(t.saturating_add(after_ms)),
-    };
-    let range_ms = windows.range_ms.saturating_add(before_ms).saturating_add(after_ms);
-    let wide = Windows { reference, range_ms, ..*windows };
-    wide.each(ts, |Window { step, lo, hi, .. }| {
+    let smoothed = extension.kind == ExtendedRange::Smoothed;
+    windows.widened(extension).each(ts, |Window { step, lo, hi, .. }| {
         let end = windows.reference.at(windows.grid.at(step));
         let start = end.saturating_sub(windows.range_ms);
-        f(Extended { step, start, end, lo, hi, smoothed: kind == ExtendedRange::Smoothed });
+        f(Extended { step, start, end, lo, hi, smoothed });
     });
 }
 

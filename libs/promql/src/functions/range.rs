@@ -133,6 +133,16 @@ pub struct Window {
 }
 
 impl Windows {
+    /// The same windows with the samples around them that an extension looks at.
+    pub(crate) fn widened(&self, extension: Extension) -> Self {
+        let Extension { before_ms, after_ms, .. } = extension;
+        let reference = match self.reference {
+            Reference::Offset(offset) => Reference::Offset(offset.saturating_sub(after_ms)),
+            Reference::Fixed(t) => Reference::Fixed(t.saturating_add(after_ms)),
+        };
+        Self { reference, range_ms: self.range_ms.saturating_add(before_ms).saturating_add(after_ms), ..*self }
+    }
+
     /// Calls `f` for every window that holds a sample. Times must ascend; windows ascend with the steps.
     #[inline]
     pub fn each(&self, ts: &[i64], mut f: impl FnMut(Window)) {
