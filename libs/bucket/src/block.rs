@@ -1,0 +1,127 @@
+//! Blocks in and out of the bucket.
+//!
+//! `meta.json` goes in last and out first, so whoever sees it sees a whole block, and what has none is the leftover of an upload or a
+//! deletion that ended halfway.
+
+use std::path::{Path, PathBuf};
+
+use model::TenantId;
+use tsdb::block::{BlockMeta, CHUNKS_DIR, INDEX_FILE, Ulid};
+
+use crate::error::BucketError;
+use crate::layout::{DELETION_MARK, Key, META, NO_COMPACT_MARK};
+use crate::marker::{DeletionMark, MAX_MARK_BYTES, NoCompactMark};
+use crate::store::Bucket;
+
+/// The most bytes of a `meta.json` that is read.
+const MAX_META_BYTES: u64 = 16 << 20;
+/// The most objects of one block: segments of half a gigabyte, and a handful of others.
+const MAX_BLOCK_OBJECTS: usize = 10_000;
+
+impl Bucket {
+    /// Writes the block that lies in a local folder: first everything else, then the given `meta.json`. Files whose name ends with `.tmp` stay
+    /// behind. Repeating it after an error is safe.
+    pub async fn upload_block(&self, tenant: &TenantId, dir: &Path, meta: &BlockMeta) -> Result<u64, BucketError> {
+        let mut bytes = 0;
+        for (name, path) in block_files(dir).map_err(BucketError::local("list", dir))? {
+            bytes += self.upload(&Key::block_file(tenant, meta.ulid, &name), &path).await?;
+        }
+        let key = Key::block_file(tenant, meta.ulid, META);
+        let json = meta.to_json().map_err(|e| BucketError::Damaged { key: key.clone(), what: e.to_string() })?;
+        bytes += json.len() as u64;
+        self.put(&key, json).await?;
+        Ok(bytes)
+    }
+
+    /// The `meta.json` of a block. [`BucketError::NotFound`] if the block is not there or not whole.
+    pub async fn block_meta(&self, tenant: &TenantId, block: Ulid) -> Result<BlockMeta, BucketError> {
+        let key = Key::block_file(tenant, block, META);
+        let bytes = self.get(&key, MAX_META_BYTES).await?;
+        let meta = BlockMeta::parse(&bytes).map_err(|e| BucketError::Damaged { key: key.clone(), what: e.to_string() })?;
+        if meta.ulid != block {
+            return Err(BucketError::Damaged { key, what: format!("it is that of block {}", meta.ulid) });
+        }
+        Ok(meta)
+    }
+
+    /// Copies a block into the local folder `dir`, which is made and must be empty; `meta.json` last.
+    pub async fn download_block(&self, tenant: &TenantId, block: Ulid, dir: &Path) -> Result<(), BucketError> {
+        let chunks = dir.join(CHUNKS_DIR);
+        tokio::fs::create_dir_all(&chunks).await.map_err(BucketError::local("create", &chunks))?;
+        let prefix = Key::block(tenant, block);
+        for object in self.list(&prefix, MAX_BLOCK_OBJECTS).await? {
+            let name = object.key.as_str().strip_prefix(prefix.as_str()).unwrap_or_default().to_owned();
+            let wanted = match name.split_once('/') {
+                None => !matches!(name.as_str(), META | DELETION_MARK | NO_COMPACT_MARK),
+                Some((folder, segment)) => folder == CHUNKS_DIR && !segment.contains('/'),
+            };
+            // A name from outside: nothing but a plain file of the block or of its chunks is written.
+            if wanted && !matches!(object.key.file_name(), "" | "." | "..") {
+                self.download(&object.key, &dir.join(&name)).await?;
+            }
+        }
+        self.download(&Key::block_file(tenant, block, META), &dir.join(META)).await.map(|_| ())
+    }
+
+    /// Deletes a block: its `meta.json` first, its markers last, so that a deletion that ends halfway is taken up again.
+    pub async fn delete_block(&self, tenant: &TenantId, block: Ulid) -> Result<(), BucketError> {
+        self.delete(&Key::block_file(tenant, block, META)).await?;
+        let is_mark = |key: &Key| matches!(key.file_name(), DELETION_MARK | NO_COMPACT_MARK);
+        let mut objects = self.list(&Key::block(tenant, block), MAX_BLOCK_OBJECTS).await?;
+        objects.sort_by_key(|object| is_mark(&object.key));
+        for object in objects {
+            self.delete(&object.key).await?;
+        }
+        self.delete(&Key::global_mark(tenant, block, NO_COMPACT_MARK)).await?;
+        self.delete(&Key::global_mark(tenant, block, DELETION_MARK)).await
+    }
+
+    /// Marks a block for deletion, in the folder of markers first: that is the one that is listed. A mark that is there stays as it is.
+    pub async fn mark_for_deletion(&self, tenant: &TenantId, mark: &DeletionMark) -> Result<(), BucketError> {
+        self.put_mark(tenant, mark.id, DELETION_MARK, serde_json::to_vec(mark)).await
+    }
+
+    /// Keeps a block out of compaction.
+    pub async fn mark_no_compact(&self, tenant: &TenantId, mark: &NoCompactMark) -> Result<(), BucketError> {
+        self.put_mark(tenant, mark.id, NO_COMPACT_MARK, serde_json::to_vec(mark)).await
+    }
+
+    async fn put_mark(&self, tenant: &TenantId, block: Ulid, name: &str, json: serde_json::Result<Vec<u8>>) -> Result<(), BucketError> {
+        let key = Key::global_mark(tenant, block, name);
+        let json = json.map_err(|e| BucketError::Damaged { key: key.clone(), what: e.to_string() })?;
+        if !self.exists(&key).await? {
+            self.put(&key, json.clone()).await?;
+        }
+        let key = Key::block_file(tenant, block, name);
+        if self.exists(&key).await? { Ok(()) } else { self.put(&key, json).await }
+    }
+
+    /// A block's mark for deletion, if it has one.
+    pub async fn deletion_mark(&self, tenant: &TenantId, block: Ulid) -> Result<Option<DeletionMark>, BucketError> {
+        let key = Key::global_mark(tenant, block, DELETION_MARK);
+        match self.get(&key, MAX_MARK_BYTES).await {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| BucketError::Damaged { key, what: e.to_string() }),
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// The files of a local block but for `meta.json`: names within the block and paths; chunks before the index.
+fn block_files(dir: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir.join(CHUNKS_DIR))? {
+        let entry = entry?;
+        files.push((format!("{CHUNKS_DIR}/{}", entry.file_name().to_string_lossy()), entry.path()));
+    }
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let left = matches!(name.as_str(), META | DELETION_MARK | NO_COMPACT_MARK) || name.ends_with(".tmp");
+        if !left && entry.file_type()?.is_file() {
+            files.push((name, entry.path()));
+        }
+    }
+    files.sort_by_key(|(name, _)| (name == INDEX_FILE, name.clone()));
+    Ok(files)
+}
