@@ -33,6 +33,8 @@ pub struct Limits {
     pub max_exemplars: usize,
     /// Metric families with metadata per tenant and ingester. 20,000; 0 keeps none.
     pub max_metadata: usize,
+    /// How long blocks are kept in the object store, in milliseconds. 0, the default, keeps them for ever.
+    pub blocks_retention_ms: i64,
     /// Series that one query may read. 1,000,000.
     pub max_query_series: usize,
     /// Samples that one query may decode. 500,000,000.
@@ -97,6 +99,7 @@ impl Default for Limits {
             max_series: 5_000_000,
             max_exemplars: 10_000,
             max_metadata: 20_000,
+            blocks_retention_ms: 0,
             max_query_series: 1_000_000,
             max_query_samples: 500_000_000,
             max_query_memory_bytes: 512 << 20,
