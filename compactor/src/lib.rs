@@ -24,6 +24,7 @@ pub mod catalog;
 pub mod cleaner;
 pub mod config;
 pub mod error;
+pub mod http;
 pub mod job;
 mod metrics;
 pub mod ownership;

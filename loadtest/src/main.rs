@@ -33,6 +33,8 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<()> {
+    // HTTP clients want to know their TLS, also where there is none; an error says that it is known.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match Cli::parse().command {
         Command::Write(args) => runtime.block_on(write::run(&args)),

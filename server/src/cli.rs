@@ -96,7 +96,7 @@ pub struct RunArgs {
     /// YAML file with settings.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Roles in this process: all, or a list of coordinator, ingester, distributor, querier, ruler [default: all]
+    /// Roles in this process: all, or a list of coordinator, ingester, distributor, querier, compactor, ruler [default: all]
     #[arg(long)]
     pub target: Option<String>,
     /// Everything local: WAL, Raft store [default: ./data]
@@ -108,6 +108,9 @@ pub struct RunArgs {
     /// gRPC listener; port 0 picks one and logs it [default: 127.0.0.1:9095]
     #[arg(long)]
     pub grpc_listen: Option<String>,
+    /// Where blocks are kept: file://, memory://, s3://bucket/prefix?endpoint=…&region=…, gs:// or az:// [default: file://<data-dir>/bucket]
+    #[arg(long, value_name = "URL")]
+    pub object_store: Option<String>,
     /// gRPC addresses of the Raft group, comma separated [default: this process]
     #[arg(long)]
     pub coordinators: Option<String>,
@@ -137,6 +140,7 @@ impl RunArgs {
             ("data_dir", &self.data_dir),
             ("http_listen", &self.http_listen),
             ("grpc_listen", &self.grpc_listen),
+            ("object_store.url", &self.object_store),
             ("coordinators", &self.coordinators),
             ("instance_id", &self.instance_id),
             ("zone", &self.zone),

@@ -47,6 +47,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Traces.
     pub otlp: OtlpConfig,
+    /// Where blocks are kept.
+    pub object_store: bucket::Settings,
     /// Settings of the distributor.
     pub distributor: distributor::Config,
     /// Settings of the ingester.
@@ -57,6 +59,8 @@ pub struct Config {
     pub ruler: ruler::Config,
     /// Settings of the coordinator.
     pub coordinator: coordinator::Config,
+    /// Settings of the compactor.
+    pub compactor: compactor::Config,
     /// Limits of every tenant.
     pub limits: Limits,
 }
@@ -101,11 +105,13 @@ impl Default for Config {
             shutdown_timeout_seconds: 30,
             log: LogConfig::default(),
             otlp: OtlpConfig::default(),
+            object_store: bucket::Settings::default(),
             distributor: distributor::Config::default(),
             ingester: ingester::Config::default(),
             querier: querier::Config::default(),
             ruler: ruler::Config::default(),
             coordinator: coordinator::Config::default(),
+            compactor: compactor::Config::default(),
             limits: Limits::default(),
         }
     }
@@ -128,6 +134,15 @@ impl Config {
         self.coordinators.split(',').map(str::trim).filter(|a| !a.is_empty()).map(str::to_owned).collect()
     }
 
+    /// Where blocks are kept, the default resolved.
+    #[must_use]
+    pub fn object_store_url(&self) -> String {
+        match self.object_store.url.as_str() {
+            "" => format!("file://{}", self.data_dir.join("bucket").display()),
+            url => url.to_owned(),
+        }
+    }
+
     /// Checks what types cannot, role by role.
     pub fn validate(&self) -> Result<(), String> {
         if !matches!(self.replication_factor, 0 | 1 | 3) {
@@ -140,6 +155,8 @@ impl Config {
         self.ingester.validate()?;
         self.querier.validate()?;
         self.ruler.validate()?;
+        self.object_store.validate()?;
+        self.compactor.validate()?;
         self.coordinator.validate().map_err(|e| e.to_string())
     }
 }

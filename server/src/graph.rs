@@ -1,7 +1,7 @@
 //! All wiring, in dependency order, and the order in which it stops.
 //!
 //! ```text
-//! start:  listeners bound -> coordinator -> watch -> ingester -> distributor, querier -> ruler -> gRPC and HTTP served -> members registered
+//! start:  listeners bound -> coordinator -> watch -> ingester -> distributor, querier -> compactor, ruler -> gRPC and HTTP served -> members registered
 //! stop:   not ready -> HTTP finishes its requests -> ruler finishes its evaluations -> ingester LEAVING, drained, log on disk -> gRPC -> members leave -> coordinator
 //! ```
 //!
@@ -266,6 +266,9 @@ impl Built {
         }
         routes.write = distributor.filter(|_| target.has(Target::Distributor)).map(|d| d.router());
         routes.query = querier.filter(|_| target.has(Target::Querier)).map(querier::http::router);
+        if target.has(Target::Compactor) {
+            routes.compactor = Some(roles::compactor(parts, &mut registry, &watch)?);
+        }
         Ok(Self { registry, http_metrics, routes, services, client, watch, coordinator, ingester, ingester_stage, ruler })
     }
 }

@@ -37,6 +37,8 @@ pub struct Routes {
     pub query: Option<Router>,
     /// Rules and alerts, beside the query API.
     pub rules: Option<Router>,
+    /// Pages of the compactor, full paths.
+    pub compactor: Option<Router>,
 }
 
 /// Everything that this process serves over HTTP.
@@ -63,6 +65,7 @@ pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: 
         .route("/api/v1/status/buildinfo", get(buildinfo::buildinfo))
         .route("/prometheus/api/v1/status/buildinfo", get(buildinfo::buildinfo))
         .with_state(Arc::new(admin));
+    let operating = operating.merge(routes.compactor.unwrap_or_default());
     // Small answers cost more to compress than to send.
     let compression = CompressionLayer::new().gzip(true).compress_when(SizeAbove::new(1_024).and(not_yet_encoded));
     tenanted

@@ -16,13 +16,16 @@ pub enum Target {
     Distributor,
     /// The way out.
     Querier,
+    /// Merges blocks in the object store.
+    Compactor,
     /// Rules and alerts.
     Ruler,
 }
 
 impl Target {
     /// Every role, in the order in which they are started.
-    pub const EVERY: [Self; 5] = [Self::Coordinator, Self::Ingester, Self::Distributor, Self::Querier, Self::Ruler];
+    pub const EVERY: [Self; 6] =
+        [Self::Coordinator, Self::Ingester, Self::Distributor, Self::Querier, Self::Compactor, Self::Ruler];
 
     /// The name in `--target`.
     #[must_use]
@@ -32,6 +35,7 @@ impl Target {
             Self::Ingester => "ingester",
             Self::Distributor => "distributor",
             Self::Querier => "querier",
+            Self::Compactor => "compactor",
             Self::Ruler => "ruler",
         }
     }
@@ -69,7 +73,7 @@ impl Targets {
 
 /// A name that is no role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown target {0:?}: a target is `all` or a comma-separated list of coordinator, ingester, distributor, querier, ruler")]
+#[error("unknown target {0:?}: a target is `all` or a comma-separated list of coordinator, ingester, distributor, querier, compactor, ruler")]
 pub struct UnknownTarget(String);
 
 impl FromStr for Targets {

@@ -30,6 +30,8 @@ impl Client {
     /// A client; `base` without a slash at its end.
     #[must_use]
     pub fn new(base: &str) -> Self {
+        // The client wants to know its TLS, also where there is none; an error says that it is known.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http =
             reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client without TLS has nothing to fail on");
         Self { base: base.to_owned(), http }

@@ -26,6 +26,8 @@ mod transfer;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// The store's URL ([`crate::url`]); empty is a folder in the data directory. Flag `--object-store`.
+    pub url: String,
     /// How long one call may take, its retries included, in seconds. 60; 1 to 3,600. A part of an upload or download is a call of its own.
     pub timeout_seconds: u64,
     /// How often a request that failed on the way or with 429 or 5xx is repeated. 5; 0 to 20.
@@ -36,7 +38,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { timeout_seconds: 60, retries: 5, max_concurrent_requests: 64 }
+        Self { url: String::new(), timeout_seconds: 60, retries: 5, max_concurrent_requests: 64 }
     }
 }
 

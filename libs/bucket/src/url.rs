@@ -162,8 +162,7 @@ fn retry(settings: &Settings) -> RetryConfig {
     RetryConfig { backoff: BackoffConfig::default(), max_retries: settings.retries, retry_timeout: settings.timeout() }
 }
 
-/// TLS by ring: said once per process, before the first client is made; a provider that is there already stays.
 fn client(settings: &Settings) -> ClientOptions {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    runtime::tls::install();
     ClientOptions::new().with_timeout(settings.timeout())
 }

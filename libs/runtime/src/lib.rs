@@ -3,7 +3,7 @@
 //! Everything here is passed in, nothing is global, so that a test can hand in a clock of its own and count on every task
 //! having ended. In reading order: [`clock`] (wall and monotonic time, [`clock::Deadline`]), [`shutdown`] (the one signal to stop, and drain
 //! deadlines), [`tasks`] (spawning with an owner, a bound and an end), [`cpu`] (the pool for CPU-heavy work), [`telemetry`] (logs, spans,
-//! OTLP), [`build_info`] (what this binary is).
+//! OTLP), [`tls`] (which cryptography HTTP clients use), [`build_info`] (what this binary is).
 
 pub mod build_info;
 pub mod clock;
@@ -11,6 +11,7 @@ pub mod cpu;
 pub mod shutdown;
 pub mod tasks;
 pub mod telemetry;
+pub mod tls;
 
 pub use clock::{Clock, Deadline, ManualClock, SystemClock};
 pub use cpu::CpuPool;

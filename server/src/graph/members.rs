@@ -34,6 +34,7 @@ impl Members {
                 Target::Distributor => Role::Distributor,
                 Target::Querier => Role::Querier,
                 Target::Ruler => Role::Ruler,
+                Target::Compactor => Role::Compactor,
                 Target::Ingester => continue,
             };
             others.push(join(role, InstanceState::Active));

@@ -161,6 +161,28 @@ pub(super) fn ruler(
     Ok((router, Stage { trigger, task }))
 }
 
+pub(super) fn compactor(parts: &Parts, registry: &mut Registry, watch: &ClusterWatch) -> anyhow::Result<Router> {
+    let config = &parts.config;
+    let bucket = bucket::open(&config.object_store_url(), config.object_store.clone(), Arc::clone(&parts.clock), registry)?;
+    tracing::info!(%bucket, "object store opened");
+    let deps = compactor::Deps {
+        bucket,
+        dir: config.data_dir.join("compactor"),
+        id: parts.identity.id.clone(),
+        snapshot: watch.receiver(),
+        limits: parts.limits.clone(),
+        clock: Arc::clone(&parts.clock),
+        tasks: parts.tasks.clone(),
+        random: Arc::new(|| (u128::from(random()) << 64) | u128::from(random())),
+        shutdown: parts.last.clone(),
+    };
+    let service = compactor::Service::build(config.compactor.clone(), deps, registry).context("start the compactor")?;
+    let router = compactor::http::router(service.compactor());
+    parts.tasks.spawn("compactor", service.run());
+    parts.readiness.set(Target::Compactor.as_str(), State::Ready);
+    Ok(router)
+}
+
 /// A role that works through ingesters is ready when it knows as many that take pushes as a quorum needs.
 fn ready_when_ingesters_are_known(parts: &Parts, watch: &ClusterWatch, target: Target) {
     // A ruler has a distributor and a querier of its own where these are not roles of the process.
