@@ -134,7 +134,14 @@ mod tests {
             .iter()
             .map(|path| {
                 let value = path.iter().fold(&defaults, |value, key| &value[key.as_str()]);
-                format!("| `{}` | `{}` |", path.join("."), serde_yaml_ng::to_string(value).unwrap().trim())
+                let text = match value.as_sequence() {
+                    Some(list) => format!(
+                        "[{}]",
+                        list.iter().map(|v| serde_yaml_ng::to_string(v).unwrap().trim().to_owned()).collect::<Vec<_>>().join(", ")
+                    ),
+                    None => serde_yaml_ng::to_string(value).unwrap().trim().to_owned(),
+                };
+                format!("| `{}` | `{text}` |", path.join("."))
             })
             .collect();
         settings.sort();
