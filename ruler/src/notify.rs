@@ -59,6 +59,7 @@ pub(crate) struct Notifier {
 
 impl Notifier {
     pub(crate) fn new(config: &Config, clock: SharedClock, metrics: Metrics) -> Result<Self, reqwest::Error> {
+        runtime::tls::install();
         let alertmanager = |url: &String| Alertmanager {
             url: format!("{}/api/v2/alerts", url.trim_end_matches('/')),
             labels: AlertmanagerLabels { alertmanager: url.clone() },

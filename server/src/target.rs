@@ -24,8 +24,7 @@ pub enum Target {
 
 impl Target {
     /// Every role, in the order in which they are started.
-    pub const EVERY: [Self; 6] =
-        [Self::Coordinator, Self::Ingester, Self::Distributor, Self::Querier, Self::Compactor, Self::Ruler];
+    pub const EVERY: [Self; 6] = [Self::Coordinator, Self::Ingester, Self::Distributor, Self::Querier, Self::Compactor, Self::Ruler];
 
     /// The name in `--target`.
     #[must_use]
@@ -73,7 +72,9 @@ impl Targets {
 
 /// A name that is no role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown target {0:?}: a target is `all` or a comma-separated list of coordinator, ingester, distributor, querier, compactor, ruler")]
+#[error(
+    "unknown target {0:?}: a target is `all` or a comma-separated list of coordinator, ingester, distributor, querier, compactor, ruler"
+)]
 pub struct UnknownTarget(String);
 
 impl FromStr for Targets {
