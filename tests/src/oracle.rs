@@ -1,7 +1,7 @@
 //! The oracle: a Prometheus of the version that the engine follows, with the same samples as a Plimsoll, asked the same questions.
 //!
 //! In reading order: [`random`] and [`data`] (what both are given), [`words`] and [`expression`] (what both are asked), [`question`] (an
-//! expression, a time or a range, parameters), [`bad`] (requests to refuse), [`syntax`] (what an expression is), [`answer`] (two answers and how they may differ), [`deliberate`] (where they should).
+//! expression, a time or a range, parameters), [`native`] (the same for native histograms), [`bad`] (requests to refuse), [`syntax`] (what an expression is), [`answer`] (two answers and how they may differ), [`deliberate`] (where they should).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use prost::Message;
+use proto::remote_write_v1::WriteRequest;
 use tempfile::TempDir;
 
 use crate::client::Client;
@@ -20,6 +21,7 @@ pub mod bad;
 pub mod data;
 pub mod deliberate;
 pub mod expression;
+pub mod native;
 pub mod question;
 pub mod random;
 pub mod syntax;
@@ -29,7 +31,7 @@ pub mod words;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/oracle");
 
 /// The features that Plimsoll has on without being asked, and experimental functions, which it is asked for.
-const FEATURES: &str = "promql-experimental-functions,promql-duration-expr";
+const FEATURES: &str = "promql-experimental-functions,promql-duration-expr,native-histograms";
 
 /// The directory of the oracle's programs, or `None` where it cannot be had, which is said loudly.
 pub fn programs() -> anyhow::Result<Option<PathBuf>> {
@@ -58,6 +60,22 @@ pub struct Pair {
 impl Pair {
     /// Starts both and writes the data set that `seed` makes.
     pub async fn start(programs: &Path, seed: u64) -> anyhow::Result<Self> {
+        let requests = |base| {
+            let series = data::series(seed, base);
+            let samples: usize = series.iter().map(|s| s.samples.len()).sum();
+            println!("oracle: {} series, {samples} samples, first scrape at {base}", series.len());
+            data::requests(&series, base)
+        };
+        Self::with(programs, data::SPAN_MS, requests).await
+    }
+
+    /// Starts both and writes native histograms.
+    pub async fn with_native_histograms(programs: &Path, seed: u64) -> anyhow::Result<Self> {
+        Self::with(programs, native::data::SPAN_MS, |base| native::data::requests(seed, base)).await
+    }
+
+    /// Starts both and writes what `requests` makes from the time of the first scrape on.
+    async fn with(programs: &Path, span_ms: i64, requests: impl FnOnce(i64) -> Vec<WriteRequest>) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let (prometheus, theirs) = start_prometheus(programs, dir.path())?;
         let config = dir.path().join("plimsoll.yaml");
@@ -66,16 +84,13 @@ impl Pair {
         let ours = plimsoll.node.client();
         eventually("the oracle is ready", Duration::from_secs(60), || async { theirs.is_ready().await }).await?;
         // All of it lies in the past.
-        let base = (crate::ledger::now_ms() - data::SPAN_MS - 600_000) / 600_000 * 600_000;
-        let series = data::series(seed, base);
-        for request in data::requests(&series, base) {
+        let base = (crate::ledger::now_ms() - span_ms - 600_000) / 600_000 * 600_000;
+        for request in requests(base) {
             let body = snap::raw::Encoder::new().compress_vec(&request.encode_to_vec())?;
             for client in [&ours, &theirs] {
                 write(client, body.clone()).await?;
             }
         }
-        let samples: usize = series.iter().map(|s| s.samples.len()).sum();
-        println!("oracle: {} series, {samples} samples, first scrape at {base}", series.len());
         Ok(Self { ours, theirs, base, _plimsoll: plimsoll, _prometheus: prometheus, _dir: dir })
     }
 }

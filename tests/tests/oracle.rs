@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use cluster::oracle::native;
 use cluster::oracle::question::Question;
 use cluster::oracle::random::Random;
 use cluster::oracle::{Pair, answer, bad, deliberate, programs, syntax};
@@ -14,6 +15,8 @@ use cluster::oracle::{Pair, answer, bad, deliberate, programs, syntax};
 const SEED: u64 = 20_251_123;
 /// Expressions of an ordinary run; some seconds.
 const QUERIES: usize = 8_000;
+/// Expressions over native histograms.
+const NATIVE_QUERIES: usize = 4_000;
 /// Requests of the label APIs.
 const LABEL_QUERIES: usize = 1_000;
 /// Questions under way at a time.
@@ -34,15 +37,20 @@ struct Tally {
     different: Vec<String>,
 }
 
+/// How two answers are compared.
+type Compare = fn(&Question, &(u16, String), &(u16, String)) -> anyhow::Result<()>;
+
 impl Tally {
-    fn add(&mut self, question: &Question, ours: &(u16, String), theirs: &(u16, String)) {
+    fn add(&mut self, question: &Question, ours: &(u16, String), theirs: &(u16, String), compare: Compare) {
         self.asked += 1;
-        match answer::compare(question, ours, theirs) {
+        match compare(question, ours, theirs) {
             Ok(()) => self.failed_alike += usize::from(ours.0 != 200),
-            Err(difference) => match deliberate::reason(question, &ours.1, &theirs.1) {
-                Some(reason) => *self.meant.entry(reason).or_default() += 1,
-                None => self.different.push(format!("{question}\n    {difference:#}")),
-            },
+            Err(difference) => {
+                match deliberate::reason(question, &ours.1, &theirs.1).or_else(|| native::answer::meant(question, &ours.1, &theirs.1)) {
+                    Some(reason) => *self.meant.entry(reason).or_default() += 1,
+                    None => self.different.push(format!("{question}\n    {difference:#}")),
+                }
+            }
         }
     }
 
@@ -59,7 +67,7 @@ impl Tally {
     }
 }
 
-async fn ask_all(pair: &Pair, questions: &[Question]) -> anyhow::Result<Tally> {
+async fn ask_all(pair: &Pair, questions: &[Question], compare: Compare) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
     for batch in questions.chunks(AT_A_TIME) {
         let asked = batch.iter().map(|question| {
@@ -68,7 +76,7 @@ async fn ask_all(pair: &Pair, questions: &[Question]) -> anyhow::Result<Tally> {
         });
         for (question, answers) in batch.iter().zip(asked.collect::<Vec<_>>()) {
             let (ours, theirs) = answers.await??;
-            tally.add(question, &ours, &theirs);
+            tally.add(question, &ours, &theirs, compare);
         }
     }
     Ok(tally)
@@ -82,7 +90,18 @@ async fn random_expressions() -> anyhow::Result<()> {
     let mut random = Random::new(seed);
     let questions: Vec<Question> = (0..count).map(|_| Question::random(&mut random, pair.base)).collect();
     println!("oracle: seed {seed}");
-    ask_all(&pair, &questions).await?.report("queries")
+    ask_all(&pair, &questions, answer::compare).await?.report("queries")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn native_histograms() -> anyhow::Result<()> {
+    let Some(programs) = programs()? else { return Ok(()) };
+    let (seed, count) = (setting("PLIMSOLL_SEED", SEED), setting("PLIMSOLL_ORACLE_QUERIES", NATIVE_QUERIES as u64));
+    let pair = Pair::with_native_histograms(&programs, seed).await?;
+    let mut random = Random::new(seed);
+    let questions: Vec<Question> = (0..count).map(|_| native::expression::question(&mut random, pair.base)).collect();
+    println!("oracle: seed {seed}");
+    ask_all(&pair, &questions, native::answer::compare).await?.report("queries of native histograms")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,8 +111,8 @@ async fn label_apis_and_bad_requests() -> anyhow::Result<()> {
     let pair = Pair::start(&programs, seed).await?;
     let mut random = Random::new(seed);
     let questions: Vec<Question> = (0..LABEL_QUERIES).map(|_| Question::random_labels(&mut random, pair.base)).collect();
-    let labels = ask_all(&pair, &questions).await?.report("label requests");
-    let requests = ask_all(&pair, &bad::requests(pair.base)).await?.report("odd requests");
+    let labels = ask_all(&pair, &questions, answer::compare).await?.report("label requests");
+    let requests = ask_all(&pair, &bad::requests(pair.base), answer::compare).await?.report("odd requests");
     labels.and(requests)
 }
 

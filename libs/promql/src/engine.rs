@@ -8,7 +8,7 @@ use crate::eval::{self, QueryState};
 use crate::explain::ExplainClock;
 use crate::limits::QueryLimits;
 use crate::parser::ast::Expr;
-use crate::plan::{Plan, PlanOptions, Planner, QueryTime, optimise, reduce_histograms};
+use crate::plan::{Plan, PlanOptions, Planner, QueryTime, optimise};
 use crate::storage::Queryable;
 use crate::value::QueryResult;
 
@@ -136,8 +136,6 @@ impl Engine {
             start_timestamps: features.start_timestamps,
         };
         let mut plan: Plan = Planner::new(options, time, &state.budget).plan(expr)?;
-        // Prometheus does it, and it can be seen in warnings: it is not left to choice.
-        reduce_histograms(&mut plan);
         if self.options.optimise && !ctx.count_samples {
             optimise(&mut plan);
         }

@@ -23,10 +23,11 @@ mod invariant;
 mod optimise;
 mod planner;
 mod selector;
+mod statistics;
 mod walk;
 
 pub use grid::{Grid, QueryTime, Reference};
-pub(crate) use optimise::{optimise, reduce_histograms};
+pub(crate) use optimise::optimise;
 pub use planner::{PlanOptions, Planner};
 
 /// A plan by the type of its value.
@@ -241,8 +242,8 @@ pub struct SelectorPlan {
     pub window_ms: i64,
     /// `anchored` or `smoothed`.
     pub extended: Option<Extension>,
-    /// Of histograms only count and sum matter: their buckets are dropped once resets are known.
-    pub count_and_sum: bool,
+    /// What of histograms matters.
+    pub histograms: HistogramUse,
     /// For the store.
     pub hints: SelectHints,
 }
@@ -255,6 +256,18 @@ impl SelectorPlan {
         let first = self.reference.at(self.grid.start()).saturating_sub(self.window_ms).saturating_sub(before);
         (first.saturating_add(1), self.reference.at(self.grid.last()).saturating_add(after))
     }
+}
+
+/// What of a selector's histograms matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HistogramUse {
+    /// All of them.
+    #[default]
+    Buckets,
+    /// Count and sum: buckets are dropped once resets are known.
+    Statistics,
+    /// Count and sum, and at each step whether there was a reset before the sample.
+    StatisticsAndResets,
 }
 
 /// Series with a window of samples per step.

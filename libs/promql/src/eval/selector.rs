@@ -11,7 +11,7 @@ use super::series::{Series, Stream};
 use super::{QueryState, batch_len, column_bytes, smoothed};
 use crate::error::QueryError;
 use crate::limits::Charge;
-use crate::plan::{SampleRead, SelectorPlan};
+use crate::plan::{HistogramUse, SampleRead, SelectorPlan};
 use crate::storage::{Queryable, SelectRequest, SeriesSource};
 
 /// One selector's series, decoded one at a time.
@@ -29,7 +29,7 @@ pub(super) struct Feed {
     /// Whether the store was told that some labels do not matter.
     some_labels: bool,
     start_times: bool,
-    count_and_sum: bool,
+    histograms: HistogramUse,
     state: Arc<QueryState>,
 }
 
@@ -53,7 +53,7 @@ impl Feed {
             hash: SeriesHash(0),
             some_labels: plan.hints.projection.labels.is_some(),
             start_times: plan.hints.start_times,
-            count_and_sum: plan.count_and_sum,
+            histograms: plan.histograms,
             state: Arc::clone(state),
         })
     }
@@ -87,7 +87,7 @@ impl Feed {
                     self.decoded.grow(size_of::<i64>() * self.samples.len())?;
                     self.samples.set_starts(&known);
                 }
-                if self.count_and_sum {
+                if self.histograms != HistogramUse::Buckets {
                     self.samples.keep_count_and_sum();
                 }
                 return Ok(Some((series.labels, &mut self.samples)));

@@ -252,7 +252,9 @@ impl Place {
             return;
         }
         if self.shift > 0 {
-            let coarse = cells::collect(cells::coarsen(spread(spans, counts, &[]), self.shift));
+            // What the zero bucket holds already goes before a coarser bucket, which may reach out of it, takes it in.
+            let within = buckets_within(spans, counts, other.schema, self.threshold);
+            let coarse = cells::collect(cells::coarsen(spread(spans, counts, &[]).skip(within), self.shift));
             self.merge(&mut mine, (&coarse.spans, &coarse.counts, &coarse.rests));
         } else if *mine.0 == *spans && mine.1.len() == counts.len() {
             let within = self.within(spans, counts);

@@ -56,6 +56,22 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    /// One whose zero bucket has a width, below all of its buckets.
+    fn with_zero_bucket()(h in exponential(-2..9), exponent in -6_i32..6) -> FloatHistogram {
+        let zero_threshold = 2.0_f64.powi(exponent);
+        let outside = |spans: &[Span], counts: &[f64]| {
+            let within = zero::buckets_reaching_into(spans, counts, h.schema, zero_threshold);
+            let side = cells::collect(cells::spread(spans, counts, &[]).skip(within));
+            (side.spans, side.counts)
+        };
+        let (positive_spans, positive_buckets) = outside(&h.positive_spans, &h.positive_buckets);
+        let (negative_spans, negative_buckets) = outside(&h.negative_spans, &h.negative_buckets);
+        let count = h.zero_count + positive_buckets.iter().chain(&negative_buckets).sum::<f64>();
+        FloatHistogram { zero_threshold, count, positive_spans, positive_buckets, negative_spans, negative_buckets, ..h }
+    }
+}
+
 fn any_pair() -> impl Strategy<Value = (FloatHistogram, FloatHistogram)> {
     prop_oneof![(exponential(-4..9), exponential(-4..9)), (custom(), custom())]
 }
@@ -83,6 +99,18 @@ proptest! {
         prop_assert_eq!(in_buckets(&sum), in_buckets(&a) + in_buckets(&b));
         prop_assert_eq!(sum.schema, a.schema.min(b.schema));
         prop_assert!(sum.custom_values.iter().all(|v| a.custom_values.contains(v) && b.custom_values.contains(v)));
+    }
+
+    /// Whatever the widths of zero buckets and the schemas, no observation is lost or counted twice, in either order.
+    #[test]
+    fn zero_buckets_take_in_what_they_cover(a in with_zero_bucket(), b in with_zero_bucket()) {
+        for (a, b) in [(&a, &b), (&b, &a)] {
+            let (sum, _) = add(a, b).unwrap();
+            prop_assert_eq!(in_buckets(&sum), a.count + b.count);
+            prop_assert!(sum.zero_threshold >= a.zero_threshold.max(b.zero_threshold));
+            let (back, _) = subtract(&sum, b).unwrap();
+            prop_assert_eq!(in_buckets(&back), a.count);
+        }
     }
 
     #[test]

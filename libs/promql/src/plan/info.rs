@@ -8,7 +8,7 @@ use model::{MatchOp, Matcher};
 use super::call::argument;
 use super::grid::{Grid, Reference};
 use super::planner::Context;
-use super::{InfoPlan, SelectorPlan};
+use super::{HistogramUse, InfoPlan, SelectorPlan};
 use crate::error::QueryError;
 use crate::parser::ast::{AtModifier, Call, DurationValue, Expr, VectorSelector};
 use crate::storage::SelectHints;
@@ -34,7 +34,7 @@ impl Context<'_> {
             reference: self.info_reference(base)?,
             window_ms: self.options.lookback_ms,
             extended: None,
-            count_and_sum: false,
+            histograms: HistogramUse::Buckets,
             hints: SelectHints { function: "info", ..SelectHints::default() },
         };
         Ok(InfoPlan { input: self.vector(base, grid)?, names: info_names(names)?, data, selector })

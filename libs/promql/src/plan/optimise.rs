@@ -6,10 +6,8 @@
 mod common;
 mod projection;
 mod pushdown;
-mod statistics;
 
 use super::Plan;
-pub(crate) use statistics::set as reduce_histograms;
 
 /// Optimises a plan in place. Recursion is bounded by the parser's depth limit.
 pub(crate) fn optimise(plan: &mut Plan) {

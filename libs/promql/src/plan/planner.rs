@@ -2,7 +2,7 @@
 
 use super::grid::{Grid, QueryTime};
 use super::invariant::Invariant;
-use super::{MatrixPlan, Plan, SampleRead, ScalarPlan, VectorOp, VectorPlan};
+use super::{MatrixPlan, Plan, SampleRead, ScalarPlan, VectorOp, VectorPlan, statistics};
 use crate::error::QueryError;
 use crate::limits::Budget;
 use crate::parser::ast::{Expr, TextSpan, Unary, ValueType};
@@ -52,7 +52,10 @@ impl<'a> Planner<'a> {
         }
         let grid = self.time.grid(self.budget)?;
         let invariant = Invariant::of(expr);
-        Context { options: self.options, time: self.time, budget: self.budget, invariant }.expr(expr, grid)
+        let mut plan = Context { options: self.options, time: self.time, budget: self.budget, invariant }.expr(expr, grid)?;
+        // Prometheus does it, and it can be seen in warnings: it is not left to the optimiser.
+        statistics::set(&mut plan);
+        Ok(plan)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::duration;
 use super::grid::{Grid, Reference};
 use super::planner::Context;
-use super::{Extension, MatrixPlan, SampleRead, SelectorPlan, SubqueryPlan, VectorOp, VectorPlan};
+use super::{Extension, HistogramUse, MatrixPlan, SampleRead, SelectorPlan, SubqueryPlan, VectorOp, VectorPlan};
 use crate::error::QueryError;
 use crate::parser::ast::{AtModifier, DurationValue, ExtendedRange, MatrixSelector, Subquery, VectorSelector};
 use crate::storage::SelectHints;
@@ -48,7 +48,7 @@ impl Context<'_> {
             reference: self.reference(selector.at, selector.offset.as_ref())?,
             window_ms,
             extended: None,
-            count_and_sum: false,
+            histograms: HistogramUse::Buckets,
             hints: SelectHints { step_ms, ..SelectHints::default() },
         })
     }

@@ -7,7 +7,7 @@ use model::{MatchOp, Matcher};
 
 use crate::functions::RangeFunction;
 use crate::parser::ast::AggregateOp;
-use crate::plan::{AggregatePlan, MatrixPlan, Plan, SampleRead, SelectorPlan, VectorOp, VectorPlan};
+use crate::plan::{AggregatePlan, HistogramUse, MatrixPlan, Plan, SampleRead, SelectorPlan, VectorOp, VectorPlan};
 
 /// Sets the projections of all selectors.
 pub(super) fn set(plan: &mut Plan) {
@@ -36,8 +36,8 @@ fn newest(vector: &mut VectorPlan) {
         VectorOp::AbsentOverTime { source: MatrixPlan::Selector(selector), .. } => Some(selector),
         _ => None,
     };
-    // With `smoothed`, samples on both sides of the step matter.
-    if let Some(selector) = selector.filter(|s| s.extended.is_none()) {
+    // With `smoothed`, samples on both sides of the step matter; and the newest alone does not tell whether there was a reset before it.
+    if let Some(selector) = selector.filter(|s| s.extended.is_none() && s.histograms != HistogramUse::StatisticsAndResets) {
         selector.hints.projection.newest_only = true;
     }
 }

@@ -2,9 +2,9 @@
 //! between or above needs the buckets. As in Prometheus, counter resets are then found while buckets are still there, and told by hints; so such
 //! a query can have a warning about contradicting hints that it would not have otherwise.
 
-use crate::parser::ast::BinaryOp;
-use crate::plan::walk::Part;
-use crate::plan::{AggregatePlan, MatrixPlan, Plan, SelectorPlan, VectorOp, VectorPlan};
+use super::walk::Part;
+use super::{AggregatePlan, HistogramUse, MatrixPlan, Plan, SelectorPlan, VectorOp, VectorPlan};
+use crate::parser::ast::{AggregateOp, BinaryOp};
 
 /// What lies above a part.
 #[derive(Debug, Clone, Copy, Default)]
@@ -69,16 +69,13 @@ impl Above {
 
     fn mark(self, selector: &mut SelectorPlan) {
         if self.statistics && !self.buckets {
-            selector.count_and_sum = true;
-            // The newest sample alone does not tell whether there was a reset before it.
-            selector.hints.projection.newest_only &= !self.combines;
+            selector.histograms = if self.combines { HistogramUse::StatisticsAndResets } else { HistogramUse::Statistics };
         }
     }
 }
 
 fn combines(aggregate: &AggregatePlan) -> bool {
-    use crate::parser::ast::AggregateOp::{Avg, Sum};
-    matches!(aggregate.op, Sum | Avg)
+    matches!(aggregate.op, AggregateOp::Sum | AggregateOp::Avg)
 }
 
 fn is_trim(op: BinaryOp) -> bool {
