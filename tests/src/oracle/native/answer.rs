@@ -13,11 +13,14 @@ const RELATIVE: f64 = 1e-9;
 /// What goes through logarithms.
 const LOOSE: f64 = 1e-6;
 
+/// Rule, bounds and count, as the API gives them.
+type Bucket = (i64, f64, f64, f64);
+
 /// A sample: a number, or count, sum and buckets.
 #[derive(Debug, Clone, PartialEq)]
 enum Sample {
     Number(f64),
-    Histogram { count: f64, sum: f64, buckets: Vec<(i64, f64, f64, f64)> },
+    Histogram { count: f64, sum: f64, buckets: Vec<Bucket> },
 }
 
 type Answer = BTreeMap<String, BTreeMap<i64, Sample>>;
@@ -131,10 +134,9 @@ fn alike(ours: &Sample, theirs: &Sample) -> bool {
             Sample::Histogram { count: b, sum: b_sum, buckets: b_buckets },
         ) => {
             let traces = 1e-12 * a.abs();
-            let populated =
-                |buckets: &[(i64, f64, f64, f64)]| -> Vec<_> { buckets.iter().copied().filter(|b| b.3.abs() > traces).collect() };
+            let populated = |buckets: &[Bucket]| -> Vec<_> { buckets.iter().copied().filter(|b| b.3.abs() > traces).collect() };
             let (x, y) = (populated(a_buckets), populated(b_buckets));
-            let same = |(x, y): (&(i64, f64, f64, f64), &(i64, f64, f64, f64))| {
+            let same = |(x, y): (&Bucket, &Bucket)| {
                 (x.0, x.1, x.2) == (y.0, y.1, y.2) && ((x.3 - y.3).abs() <= traces || close(x.3, y.3, RELATIVE))
             };
             close(*a, *b, RELATIVE) && close(*a_sum, *b_sum, RELATIVE) && x.len() == y.len() && x.iter().zip(&y).all(same)
