@@ -129,7 +129,9 @@ impl Expressions<'_> {
             }
             14 => format!("{}{}({})", self.random.pick(&["count", "group"]), self.by(), self.histograms(d)),
             15 => format!("{}{}({})", self.random.pick(&["min", "max", "stddev", "stdvar"]), self.by(), self.histograms(d)),
-            16 => format!("{}(2, {})", self.random.pick(&["topk", "bottomk", "quantile"]), self.histograms(d)),
+            16 => format!("quantile(0.5, {})", self.histograms(d)),
+            // Of what has no equal values: which of them is picked is not defined.
+            17 if self.random.percent(50) => format!("{}(2, native_mixed)", self.random.pick(&["topk", "bottomk"])),
             17 => format!("count_values(\"v\", {}{})", self.metric(), self.matchers()),
             18..=19 => {
                 let function = self.random.pick(&["resets", "changes", "count_over_time", "present_over_time", "ts_of_last_over_time"]);
