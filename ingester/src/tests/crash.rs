@@ -1,6 +1,6 @@
 //! Crash tests: random lives of an ingester over a file system that fails, each told by its seed.
 //!
-//! A life is some pushes, snapshots and rounds of upkeep, faults of the disk among them, and an end: a stop in order, a kill, a power cut, each
+//! A life is some pushes, snapshots, blocks and rounds of upkeep, faults of the disk among them, and an end: a stop in order, a kill, a power cut, each
 //! perhaps at a random write of its own. After each end the ingester must start, and have every sample that was acknowledged (with
 //! `sync: interval`, after a power cut: every one that was acknowledged before the last sync), and none that was never sent.
 //!
@@ -161,7 +161,7 @@ impl Run {
             fs.stop_after(self.random.below(120) as u64, self.random.below(256) as u8);
         }
         for _ in 0..5 + self.random.below(40) {
-            match self.random.below(24) {
+            match self.random.below(26) {
                 0 | 1 => life.rig.snapshot().await,
                 2 => self.upkeep(life).await,
                 3 => fs.set_space(Some(self.random.below(3_000))),
@@ -169,6 +169,7 @@ impl Run {
                 6 => fs.fail_syncs(1 + self.random.below(3)),
                 7 => fs.fail_cuts(1 + self.random.below(2)),
                 8 | 9 => self.sync(life),
+                10 | 11 => self.cut_blocks(life).await,
                 _ => self.push(life).await,
             }
         }
@@ -181,6 +182,17 @@ impl Run {
             shared.offload();
         };
         tokio::task::spawn_blocking(work).await.unwrap();
+    }
+
+    async fn cut_blocks(&self, life: &Life) {
+        let shared = Arc::clone(&life.rig.ingester.shared);
+        tokio::task::spawn_blocking(move || {
+            if shared.block_round() {
+                shared.snapshot();
+            }
+        })
+        .await
+        .unwrap();
     }
 
     fn sync(&mut self, life: &Life) {
@@ -231,9 +243,9 @@ impl Run {
             if self.random.one_in(2) {
                 continue;
             }
-            let clock = self.clocks.entry((tenant, series)).or_insert(NOW - 3_600_000);
+            let clock = self.clocks.entry((tenant, series)).or_insert(NOW - 5 * 3_600_000);
             // Now and then a leap, so that chunks end.
-            let leap = if self.random.0.is_multiple_of(11) { 300_000 } else { 0 };
+            let leap = if self.random.0.is_multiple_of(11) { 900_000 } else { 0 };
             for _ in 0..1 + self.random.0 % 9 {
                 *clock += 250 + leap;
                 builder.sample(Sample { t: *clock, v: value(series, *clock) });

@@ -26,6 +26,15 @@ impl Undo {
         }
     }
 
+    /// Whether both are files of a folder that was renamed once.
+    fn is_of_one_folder_with(&self, other: &Self) -> bool {
+        let folder = |undo: &Self| match undo {
+            Self::Renamed { to, name, .. } if to != name => Some(name.clone()),
+            _ => None,
+        };
+        folder(self).is_some() && folder(self) == folder(other)
+    }
+
     fn apply(self, state: &mut State) {
         match self {
             Self::Created(path) => {
@@ -83,7 +92,11 @@ impl FaultyFs {
         let names = self.0.lock().names.clone();
         let copy = self.after_kill();
         let mut state = copy.0.lock();
-        let kept = random(names.len() + 1);
+        let mut kept = random(names.len() + 1);
+        // A folder gets its name as a whole.
+        while names.get(kept).zip(names.get(kept.wrapping_sub(1))).is_some_and(|(next, last)| next.is_of_one_folder_with(last)) {
+            kept += 1;
+        }
         for undo in names.into_iter().skip(kept).rev() {
             undo.apply(&mut state);
         }
