@@ -17,3 +17,4 @@ pub mod ledger;
 pub mod oracle;
 pub mod peers;
 pub mod process;
+pub mod prometheus;
