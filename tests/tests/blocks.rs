@@ -116,9 +116,9 @@ fn raw(data: &Value) -> anyhow::Result<Raw> {
     Ok(all)
 }
 
-/// Compares all raw samples of `[t - minutes, t]`; how many.
-async fn same_raw(ours: &Client, theirs: &Client, t: &str, minutes: i64) -> anyhow::Result<usize> {
-    let query = format!("{{__name__=~\".+\"}}[{minutes}m]");
+/// Compares all raw samples of `[t - minutes, t]` of metrics; how many.
+async fn same_raw(ours: &Client, theirs: &Client, metrics: &str, t: &str, minutes: i64) -> anyhow::Result<usize> {
+    let query = format!("{{__name__=~\"{metrics}\"}}[{minutes}m]");
     let (ours, theirs) = (raw(&ours.query(&query, t).await?)?, raw(&theirs.query(&query, t).await?)?);
     for (labels, want) in &theirs {
         let got = ours.get(labels).with_context(|| format!("{labels} is missing"))?;
@@ -129,6 +129,18 @@ async fn same_raw(ours: &Client, theirs: &Client, t: &str, minutes: i64) -> anyh
     }
     ensure!(ours.len() == theirs.len(), "{} series, Prometheus has {}", ours.len(), theirs.len());
     Ok(theirs.values().map(BTreeMap::len).sum())
+}
+
+/// Compares the histograms that stand at a time; how many. Not by range selectors: there 2.42 answers one sample with the buckets of another.
+async fn same_histograms(ours: &Client, theirs: &Client, metrics: &str, t: &str) -> anyhow::Result<usize> {
+    let query = format!("{{__name__=~\"{metrics}\"}}");
+    let of = |data: Value| -> anyhow::Result<BTreeMap<String, Value>> {
+        let series = data["result"].as_array().context("a vector")?.clone();
+        Ok(series.into_iter().map(|one| (one["metric"].to_string(), one["histogram"].clone())).collect())
+    };
+    let (ours, theirs) = (of(ours.query(&query, t).await?)?, of(theirs.query(&query, t).await?)?);
+    ensure!(ours == theirs, "{query} at {t}: {ours:?}, Prometheus has {theirs:?}");
+    Ok(theirs.values().filter(|histogram| !histogram.is_null()).count())
 }
 
 async fn same(ours: &Client, theirs: &Client, queries: &[&str], t: &str) -> anyhow::Result<usize> {
@@ -173,8 +185,14 @@ async fn prometheus_reads_what_an_ingester_cut() -> anyhow::Result<()> {
     let theirs = Prometheus::over_blocks(&cut).await?;
     let mut samples = 0;
     for (t, minutes) in [(end + 7_500, 120), (end - 2 * hour + 7_500, 120), (end + 7_500, 360)] {
-        samples += same_raw(&ours, &theirs.client, &seconds(t), minutes).await?;
+        samples += same_raw(&ours, &theirs.client, "test_(counter|gauge)", &seconds(t), minutes).await?;
     }
+    let mut histograms = 0;
+    for step in 0..20 {
+        let t = end + 7_500 - step * 15 * 60_000;
+        histograms += same_histograms(&ours, &theirs.client, "test_(ints|floats)", &seconds(t)).await?;
+    }
+    ensure!(histograms > 300, "only {histograms} histograms");
     let queries = [
         "count by (__name__) ({__name__=~\".+\"})",
         "sum by (instance) (rate(test_counter[5m]))",
@@ -184,7 +202,7 @@ async fn prometheus_reads_what_an_ingester_cut() -> anyhow::Result<()> {
         "resets(test_counter[5h])",
     ];
     let points = same(&ours, &theirs.client, &queries, &seconds(end - hour + 7_500)).await?;
-    println!("{} blocks, {samples} samples and {points} points are the same", cut.len());
+    println!("{} blocks, {samples} samples, {histograms} histograms and {points} points are the same", cut.len());
 
     let copy = tempfile::tempdir()?;
     for block in &cut {
@@ -235,7 +253,7 @@ async fn an_ingester_reads_what_prometheus_compacted() -> anyhow::Result<()> {
     node.start().await?;
     let ours = node.client();
     let t = between_scrapes(&theirs.client, &theirs_cut).await?;
-    let samples = same_raw(&ours, &theirs.client, &seconds(t), 10).await?;
+    let samples = same_raw(&ours, &theirs.client, ".+", &seconds(t), 10).await?;
     let queries = [
         "up",
         "count by (job, instance) ({__name__=~\".+\"})",

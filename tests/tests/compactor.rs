@@ -51,6 +51,8 @@ fn copy(from: &Path, to: &Path) {
 fn dump(blocks: &[PathBuf], scratch: &Path) -> BTreeSet<String> {
     let data = scratch.join("dump");
     let _ = std::fs::remove_dir_all(&data);
+    // promtool opens a whole data directory.
+    std::fs::create_dir_all(data.join("wal")).expect("the folder is the test's own");
     for block in blocks {
         copy(block, &data.join(block.file_name().expect("a block has a name")));
     }
