@@ -1,5 +1,5 @@
 //! Serving while an ingester comes back: pushes at once, queries complete or errors; and a disk that is full for a while.
-#![allow(clippy::print_stdout, reason = "tests report what they saw")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests report what they saw, and what they could not do")]
 #![allow(clippy::disallowed_methods, reason = "tests of real processes live in real time")]
 
 use std::collections::HashSet;
