@@ -89,7 +89,8 @@ async fn after_a_kill_pushes_are_taken_at_once_and_queries_are_complete() -> any
     let found = before.verify(&client, "before").await?;
     let t = now_ms();
     let during = client.query("count_over_time(during[2m])", &format!("{}.{:03}", t / 1_000, t % 1_000)).await?;
-    ensure!(during["result"][0]["value"][1] == sent.len().to_string(), "{during} is not {}", sent.len());
+    let expected = sent.len().to_string();
+    ensure!(during["result"][0]["value"][1] == expected, "{during} is not {expected}");
     println!(
         "after the kill: first push taken after {taken_after:?}, complete answer after {answered_after:?}, {} pushes meanwhile, {found} acknowledged samples there",
         sent.len()
