@@ -225,6 +225,7 @@ impl Built {
         let mut services = RoutesBuilder::default();
         let http_metrics = HttpMetrics::register(&mut registry, Arc::clone(&parts.clock));
         let target = &parts.config.target;
+        let bucket = roles::bucket(parts, &mut registry)?;
         let addresses = parts.config.coordinator_addresses();
 
         let coordinator = match target.has(Target::Coordinator) {
@@ -267,7 +268,7 @@ impl Built {
         routes.write = distributor.filter(|_| target.has(Target::Distributor)).map(|d| d.router());
         routes.query = querier.filter(|_| target.has(Target::Querier)).map(querier::http::router);
         if target.has(Target::Compactor) {
-            routes.compactor = Some(roles::compactor(parts, &mut registry, &watch)?);
+            routes.compactor = Some(roles::compactor(parts, &mut registry, &watch, bucket.clone())?);
         }
         Ok(Self { registry, http_metrics, routes, services, client, watch, coordinator, ingester, ingester_stage, ruler })
     }

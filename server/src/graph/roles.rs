@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
+use bucket::Bucket;
 use prometheus_client::registry::Registry;
 use ring::InstanceState;
 use rpc::{ClusterWatch, IngesterPool};
@@ -161,10 +162,16 @@ pub(super) fn ruler(
     Ok((router, Stage { trigger, task }))
 }
 
-pub(super) fn compactor(parts: &Parts, registry: &mut Registry, watch: &ClusterWatch) -> anyhow::Result<Router> {
+/// The object store, one for all roles of the process, so that they share its bound on calls. Nothing is asked of it yet.
+pub(super) fn bucket(parts: &Parts, registry: &mut Registry) -> anyhow::Result<Bucket> {
     let config = &parts.config;
     let bucket = bucket::open(&config.object_store_url(), config.object_store.clone(), Arc::clone(&parts.clock), registry)?;
     tracing::info!(%bucket, "object store opened");
+    Ok(bucket)
+}
+
+pub(super) fn compactor(parts: &Parts, registry: &mut Registry, watch: &ClusterWatch, bucket: Bucket) -> anyhow::Result<Router> {
+    let config = &parts.config;
     let deps = compactor::Deps {
         bucket,
         dir: config.data_dir.join("compactor"),
