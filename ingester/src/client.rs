@@ -41,6 +41,10 @@ impl IngesterClient for Ingester {
     async fn exemplars(&self, ctx: &CallContext, request: SeriesRequest) -> Result<Vec<ExemplarSeries>, RpcError> {
         Ok(self.list_exemplars(ctx, request).await?)
     }
+
+    async fn held_blocks(&self, ctx: &CallContext, min_t: i64, max_t: i64) -> Result<Vec<u128>, RpcError> {
+        Ok(self.list_held_blocks(ctx, min_t, max_t).await?)
+    }
 }
 
 /// The pool of a process that has an ingester itself: calls to that one stay inside, calls to others go out.

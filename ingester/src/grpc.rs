@@ -133,6 +133,13 @@ impl WireService for IngesterService {
         };
         self.serve("ingester.exemplars", request, call).await
     }
+
+    async fn held_blocks(&self, request: Request<wire::HeldBlocksRequest>) -> Result<Response<wire::HeldBlocksResponse>, Status> {
+        let call = |ctx: CallContext, message: wire::HeldBlocksRequest| async move {
+            Ok(messages::held_blocks_to_wire(&self.ingester.held_blocks(&ctx, message.min_t, message.max_t).await?))
+        };
+        self.serve("ingester.held_blocks", request, call).await
+    }
 }
 
 /// Cuts label sets into messages, each made when it is sent.

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use model::{Labels, Matcher, Metadata};
-use rpc::{CallContext, ExemplarSeries, LabelValuesRequest, SelectStream, SeriesRequest, StreamSelectRequest};
+use rpc::{CallContext, ExemplarSeries, HELD_FOR, LabelValuesRequest, SelectStream, SeriesRequest, StreamSelectRequest};
 
 use crate::error::Error;
 use crate::service::Ingester;
@@ -88,6 +88,15 @@ impl Ingester {
             Ok(found.take(wanted).map(|s| ExemplarSeries { labels: s.labels, exemplars: s.exemplars }).collect())
         })
         .await
+    }
+
+    /// See [`rpc::IngesterClient::held_blocks`].
+    pub(crate) async fn list_held_blocks(&self, ctx: &CallContext, min_t: i64, max_t: i64) -> Result<Vec<u128>, Error> {
+        self.complete(ctx).await?;
+        let Some(tenant) = self.shared.tenants.get(&ctx.tenant) else { return Ok(Vec::new()) };
+        let held_for = i64::try_from(HELD_FOR.as_millis()).unwrap_or(i64::MAX);
+        let forgotten_by_then = self.shared.clock.now_ms().saturating_add(held_for).saturating_sub(self.shared.retention_ms);
+        Ok(tenant.blocks.set().held(min_t, max_t, forgotten_by_then))
     }
 
     /// Waits until the heads hold everything that was acknowledged, at most until the deadline: an answer before would lack samples.

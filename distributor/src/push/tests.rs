@@ -105,6 +105,10 @@ impl IngesterClient for FakeIngester {
     async fn exemplars(&self, _: &CallContext, _: SeriesRequest) -> Result<Vec<ExemplarSeries>, RpcError> {
         Ok(Vec::new())
     }
+
+    async fn held_blocks(&self, _: &CallContext, _: i64, _: i64) -> Result<Vec<u128>, RpcError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Ingesters by name.

@@ -48,6 +48,12 @@ impl BlockSet {
         next
     }
 
+    /// The names of blocks with a range that meets `[min_t, max_t]` and ends after `before_ms`, ascending; damaged ones are not among them.
+    pub(crate) fn held(&self, min_t: i64, max_t: i64, before_ms: i64) -> Vec<u128> {
+        let held = self.blocks.iter().filter(|block| block.overlaps(min_t, max_t) && block.range.1 > before_ms);
+        held.map(|block| block.ulid.to_bits()).collect()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.blocks.is_empty() && self.damaged.is_empty()
     }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::Stream;
@@ -77,6 +78,9 @@ pub struct ExemplarSeries {
     pub exemplars: Vec<Exemplar>,
 }
 
+/// How long a block that [`IngesterClient::held_blocks`] has named stays part of every answer. Longer than a query may take, from the question to its last call.
+pub const HELD_FOR: Duration = Duration::from_secs(600);
+
 /// One ingester. Every call honours the context's deadline and its tenant; none waits longer.
 #[async_trait]
 pub trait IngesterClient: Send + Sync + 'static {
@@ -100,6 +104,10 @@ pub trait IngesterClient: Send + Sync + 'static {
 
     /// Exemplars of the series that match.
     async fn exemplars(&self, ctx: &CallContext, request: SeriesRequest) -> Result<Vec<ExemplarSeries>, RpcError>;
+
+    /// The blocks of level 1 with a time range that meets `[min_t, max_t]` (inclusive) which lie on the ingester's disk, and whose samples are part of each of its answers that
+    /// begin within the next [`HELD_FOR`] at least. Each is named by the 128 bits of its ULID, ascending. A block that is left out may be part of its answers nevertheless.
+    async fn held_blocks(&self, ctx: &CallContext, min_t: i64, max_t: i64) -> Result<Vec<u128>, RpcError>;
 }
 
 /// Hands out the client of an instance: the gRPC one keeps a connection per address, the in-process one knows the only ingester.

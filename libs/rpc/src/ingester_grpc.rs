@@ -200,4 +200,10 @@ impl IngesterClient for GrpcIngesterClient {
         let answer = self.call(ctx, message, |mut client, request| async move { client.exemplars(request).await }).await?;
         messages::exemplars_from_wire(answer).map_err(|e| self.invalid(e))
     }
+
+    async fn held_blocks(&self, ctx: &CallContext, min_t: i64, max_t: i64) -> Result<Vec<u128>, RpcError> {
+        let message = wire::HeldBlocksRequest { min_t, max_t };
+        let answer = self.call(ctx, message, |mut client, request| async move { client.held_blocks(request).await }).await?;
+        messages::held_blocks_from_wire(&answer).map_err(|e| self.invalid(e))
+    }
 }

@@ -29,7 +29,7 @@ pub use coordinator::{CoordinatorClient, Lease, Registration, SnapshotStream};
 pub use coordinator_grpc::GrpcCoordinatorClient;
 pub use error::{RpcError, RpcErrorKind};
 pub use ingester::{
-    ExemplarSeries, IngesterClient, IngesterPool, LabelNamesRequest, LabelValuesRequest, PushSlice, SelectBatch, SelectStream,
+    ExemplarSeries, HELD_FOR, IngesterClient, IngesterPool, LabelNamesRequest, LabelValuesRequest, PushSlice, SelectBatch, SelectStream,
     SeriesRequest, StreamSelectRequest,
 };
 pub use ingester_grpc::{GrpcIngesterClient, GrpcIngesterPool};

@@ -81,6 +81,10 @@ impl IngesterClient for Fake {
     async fn exemplars(&self, _: &CallContext, _: SeriesRequest) -> Result<Vec<ExemplarSeries>, RpcError> {
         unreachable!("not asked here")
     }
+
+    async fn held_blocks(&self, _: &CallContext, _: i64, _: i64) -> Result<Vec<u128>, RpcError> {
+        unreachable!("not asked here")
+    }
 }
 
 struct Pool(HashMap<String, Arc<Fake>>);

@@ -84,3 +84,30 @@ pub fn exemplars_from_wire(message: wire::ExemplarsResponse) -> Result<Vec<Exemp
     });
     series.collect()
 }
+
+/// The message for names of blocks.
+#[must_use]
+pub fn held_blocks_to_wire(ulids: &[u128]) -> wire::HeldBlocksResponse {
+    wire::HeldBlocksResponse { ulids: ulids.iter().flat_map(|ulid| ulid.to_be_bytes()).collect() }
+}
+
+/// The names of blocks of a message.
+pub fn held_blocks_from_wire(message: &wire::HeldBlocksResponse) -> Result<Vec<u128>, InvalidMessage> {
+    let (ulids, []) = message.ulids.as_chunks() else {
+        return Err(InvalidMessage(format!("names of blocks of {} bytes, which is no multiple of 16", message.ulids.len())));
+    };
+    Ok(ulids.iter().map(|bytes| u128::from_be_bytes(*bytes)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{held_blocks_from_wire, held_blocks_to_wire, wire};
+
+    #[test]
+    fn names_of_blocks_survive_the_wire_and_half_a_name_is_refused() {
+        let ulids = [1, 1 << 100, u128::MAX];
+        assert_eq!(held_blocks_from_wire(&held_blocks_to_wire(&ulids)), Ok(ulids.to_vec()));
+        assert_eq!(held_blocks_from_wire(&held_blocks_to_wire(&[])), Ok(Vec::new()));
+        assert!(held_blocks_from_wire(&wire::HeldBlocksResponse { ulids: vec![0; 17].into() }).is_err());
+    }
+}
