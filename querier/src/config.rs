@@ -22,6 +22,12 @@ pub struct Config {
     /// Once enough ingesters have answered for a complete result, how long the others are waited for, in milliseconds. 500. A hanging
     /// ingester costs a query this much once; 0 does not wait.
     pub straggler_wait_ms: u64,
+    /// How old a tenant's bucket index may be before a query asks the store for a newer one, in seconds. 30; 1 to 300. Less asks more often (an answer without a body, if
+    /// nothing changed); more shows blocks that were brought in from elsewhere later. What ingesters took is seen at once in any case.
+    pub bucket_index_refresh_seconds: u64,
+    /// Bytes of the object store's blocks that are kept on the local disk, below `<data-dir>/blocks-cache`. 10 GiB; at least 64 MiB. What a query reads must fit, so this also
+    /// bounds it; more makes repeated queries over old data faster. Not used if the store is a folder of this machine.
+    pub block_cache_bytes: u64,
 }
 
 impl Default for Config {
@@ -33,6 +39,8 @@ impl Default for Config {
             max_concurrent: 0,
             max_queued: 200,
             straggler_wait_ms: 500,
+            bucket_index_refresh_seconds: 30,
+            block_cache_bytes: 10 << 30,
         }
     }
 }
@@ -46,11 +54,21 @@ impl Config {
         if self.lookback_seconds == 0 || self.default_subquery_step_seconds == 0 {
             return Err("querier.lookback_seconds and querier.default_subquery_step_seconds must be at least 1".to_owned());
         }
+        if !(1..=300).contains(&self.bucket_index_refresh_seconds) {
+            return Err("querier.bucket_index_refresh_seconds must be 1 to 300".to_owned());
+        }
+        if self.block_cache_bytes < 64 << 20 {
+            return Err("querier.block_cache_bytes must be at least 67108864".to_owned());
+        }
         Ok(())
     }
 
     pub(crate) fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_seconds)
+    }
+
+    pub(crate) fn bucket_index_refresh(&self) -> Duration {
+        Duration::from_secs(self.bucket_index_refresh_seconds)
     }
 
     pub(crate) fn straggler_wait(&self) -> Duration {

@@ -112,7 +112,19 @@ impl Ingesters {
     }
 
     /// Streams the series of all ingesters, replicas merged, into `out` until the receiver is gone. Errors go there as well.
-    pub async fn select_into(&self, ctx: &CallContext, request: StreamSelectRequest, out: mpsc::Sender<Result<SelectBatch, RpcError>>) {
+    pub async fn select_into(&self, ctx: &CallContext, mut request: StreamSelectRequest, out: mpsc::Sender<Result<SelectBatch, RpcError>>) {
+        // One ingester has nothing to be merged with.
+        request.sorted = self.ring().is_ok_and(|ring| ring.instances().len() > 1);
+        self.select_ordered_into(ctx, request, out).await;
+    }
+
+    /// The same, ascending by hash if the request says so, also if there is one ingester only.
+    pub async fn select_ordered_into(
+        &self,
+        ctx: &CallContext,
+        request: StreamSelectRequest,
+        out: mpsc::Sender<Result<SelectBatch, RpcError>>,
+    ) {
         if let Err(error) = self.try_select(ctx, request, &out).await {
             // The receiver may be gone: then nobody wants the error either.
             let _ = out.send(Err(error)).await;
@@ -126,7 +138,7 @@ impl Ingesters {
         out: &mpsc::Sender<Result<SelectBatch, RpcError>>,
     ) -> Result<(), RpcError> {
         let ring = self.ring()?;
-        request.sorted = ring.instances().len() > 1;
+        request.sorted |= ring.instances().len() > 1;
         let started = self
             .gather(&ring, |client| {
                 let (ctx, request) = (ctx.clone(), request.clone());

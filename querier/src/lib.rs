@@ -14,6 +14,7 @@
 //! an answer that lacks at most `RF/2` ingesters is complete; one that lacks more is refused. What the engine has not asked for is
 //! not fetched: every hop is a bounded channel. Dropping a query's future cancels it everywhere.
 
+pub mod blocks;
 pub mod config;
 pub mod http;
 pub mod ingesters;

@@ -12,12 +12,11 @@ use promql::parser::{self, Expr, ParseOptions};
 use promql::{Engine, EngineOptions, ExplainClock, Features, QueryContext, QueryError, QueryResult, QueryTimings};
 use rpc::{CallContext, QueryRunner};
 use runtime::clock::SharedClock;
-use runtime::{CpuPool, Tasks};
+use runtime::CpuPool;
 
 use crate::config::Config;
-use crate::ingesters::Ingesters;
 use crate::metrics::Metrics;
-use crate::queryable::IngesterQueryable;
+use crate::queryable::{ClusterQueryable, Sources};
 
 /// Runs queries. Cheap to clone.
 #[derive(Clone)]
@@ -27,10 +26,9 @@ pub struct Runner {
 
 struct Inner {
     engine: Engine,
-    ingesters: Ingesters,
+    sources: Sources,
     limits: LimitsProvider,
     cpu: CpuPool,
-    tasks: Tasks,
     clock: SharedClock,
     metrics: Metrics,
     /// Queries that compute or wait; bounded by `max_concurrent + max_queued`.
@@ -61,7 +59,7 @@ pub(crate) struct RunOptions {
 impl Runner {
     /// A runner.
     #[must_use]
-    pub fn new(config: Config, ingesters: Ingesters, limits: LimitsProvider, clock: SharedClock, tasks: Tasks, metrics: Metrics) -> Self {
+    pub fn new(config: Config, sources: Sources, limits: LimitsProvider, clock: SharedClock, metrics: Metrics) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let concurrent = if config.max_concurrent == 0 { cores * 2 } else { config.max_concurrent };
         let engine = Engine::new(EngineOptions {
@@ -70,9 +68,9 @@ impl Runner {
             ..EngineOptions::default()
         });
         let max_admitted = concurrent.saturating_add(config.max_queued);
-        let cpu = CpuPool::new(concurrent, tasks.clone());
+        let cpu = CpuPool::new(concurrent, sources.tasks.clone());
         let admitted = AtomicUsize::new(0);
-        Self { inner: Arc::new(Inner { engine, ingesters, limits, cpu, tasks, clock, metrics, admitted, max_admitted }) }
+        Self { inner: Arc::new(Inner { engine, sources, limits, cpu, clock, metrics, admitted, max_admitted }) }
     }
 
     /// Reads an expression of a tenant.
@@ -99,10 +97,9 @@ impl Runner {
         let cancel = CancelToken::with_deadline(deadline_ms, move || as_ms(clock.monotonic()));
         let _cancel_on_drop = CancelOnDrop(cancel.clone());
         let query_ctx = QueryContext {
-            storage: Arc::new(IngesterQueryable {
-                ingesters: inner.ingesters.clone(),
+            storage: Arc::new(ClusterQueryable {
+                sources: inner.sources.clone(),
                 ctx: ctx.clone(),
-                tasks: inner.tasks.clone(),
                 runtime: tokio::runtime::Handle::current(),
             }),
             cancel,

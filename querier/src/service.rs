@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 
+use bucket::BlockCache;
 use limits::LimitsProvider;
 use prometheus_client::registry::Registry;
 use ring::ClusterSnapshot;
 use rpc::IngesterPool;
-use runtime::Tasks;
 use runtime::clock::SharedClock;
+use runtime::{CpuPool, Tasks};
 use tokio::sync::watch;
 
+use crate::blocks::{Catalog, Store};
 use crate::config::Config;
 use crate::ingesters::Ingesters;
 use crate::metrics::Metrics;
+use crate::queryable::Sources;
 use crate::runner::Runner;
+
+/// Threads that read blocks. Most of the time they wait for the object store.
+const BLOCK_READERS: usize = 32;
 
 /// What the querier needs from others.
 pub struct Deps {
@@ -29,6 +35,8 @@ pub struct Deps {
     pub replication_factor: usize,
     /// Limits of tenants.
     pub limits: LimitsProvider,
+    /// Blocks; `None` without an object store.
+    pub blocks: Option<BlockCache>,
 }
 
 /// The querier; cheap to clone. It has no task of its own: it works when it is asked.
@@ -36,6 +44,7 @@ pub struct Deps {
 pub struct Querier {
     pub(crate) runner: Runner,
     pub(crate) ingesters: Ingesters,
+    pub(crate) store: Option<Store>,
     pub(crate) config: Config,
     pub(crate) limits: LimitsProvider,
     pub(crate) clock: SharedClock,
@@ -48,9 +57,13 @@ impl Querier {
     pub fn build(config: Config, deps: Deps, registry: &mut Registry) -> Self {
         let metrics = Metrics::register(registry);
         let ingesters = Ingesters::new(deps.snapshot, deps.ingesters, deps.replication_factor, config.straggler_wait(), metrics.clone());
-        let runner =
-            Runner::new(config.clone(), ingesters.clone(), deps.limits.clone(), Arc::clone(&deps.clock), deps.tasks, metrics.clone());
-        Self { runner, ingesters, config, limits: deps.limits, clock: deps.clock, metrics }
+        let store = deps.blocks.map(|cache| {
+            let catalog = Catalog::new(cache.bucket().clone(), Arc::clone(&deps.clock), config.bucket_index_refresh());
+            Store::new(catalog, cache, CpuPool::new(BLOCK_READERS, deps.tasks.clone()), deps.limits.clone())
+        });
+        let sources = Sources { ingesters: ingesters.clone(), store: store.clone(), tasks: deps.tasks };
+        let runner = Runner::new(config.clone(), sources, deps.limits.clone(), Arc::clone(&deps.clock), metrics.clone());
+        Self { runner, ingesters, store, config, limits: deps.limits, clock: deps.clock, metrics }
     }
 
     /// What expressions of a tenant may say.

@@ -259,7 +259,10 @@ impl Built {
             true => Some(roles::distributor(parts, &mut registry, &watch, Arc::clone(&pool))?),
             false => None,
         };
-        let querier = (rules || target.has(Target::Querier)).then(|| roles::querier(parts, &mut registry, &watch, pool));
+        let querier = match rules || target.has(Target::Querier) {
+            true => Some(roles::querier(parts, &mut registry, &watch, pool, bucket.clone())?),
+            false => None,
+        };
         let mut ruler = None;
         if let (true, Some(distributor), Some(querier)) = (rules, &distributor, &querier) {
             let (router, stage) = roles::ruler(parts, &mut registry, &watch, distributor, querier)?;

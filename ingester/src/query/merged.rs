@@ -1,10 +1,8 @@
 //! Series of a head and of blocks as one stream: ascending by hash, each series once, each sample once.
 
-use std::sync::Arc;
-
 use model::{Chunk, Labels, Projection, SeriesChunks, SeriesHash};
 use rpc::StreamSelectRequest;
-use tsdb::block::HashedBlock;
+use tsdb::block::{BlockUnion, Part};
 use tsdb::block::recode::{OverlapStats, merge_overlaps};
 use tsdb::head::{SelectOrder, SeriesRef};
 
@@ -16,25 +14,11 @@ pub(super) struct Merged {
     sources: Sources,
     refs: Vec<SeriesRef>,
     at: usize,
-    /// Those that have something in the range, the oldest first.
-    blocks: Vec<Place>,
+    /// Of those blocks that have something in the range, the oldest first.
+    blocks: BlockUnion,
     min_t: i64,
     max_t: i64,
     projection: Projection,
-}
-
-/// A block and what is still to be read of it: positions, ascending by hash.
-#[derive(Debug)]
-struct Place {
-    block: Arc<HashedBlock>,
-    positions: Vec<u32>,
-    at: usize,
-}
-
-impl Place {
-    fn next(&self) -> Option<(SeriesHash, u32)> {
-        self.positions.get(self.at).map(|position| (self.block.hash(*position), *position))
-    }
 }
 
 /// A series that is being put together.
@@ -46,25 +30,12 @@ struct Entry {
     chunks: Vec<(usize, Chunk)>,
 }
 
-/// A series of a block.
-#[derive(Debug, Clone, Copy)]
-struct Part {
-    place: usize,
-    position: u32,
-    entry: usize,
-}
-
 impl Merged {
     /// Finds the series.
     pub(super) fn find(sources: Sources, request: StreamSelectRequest) -> Result<Self, Error> {
         let StreamSelectRequest { matchers, min_t, max_t, sorted, mut projection } = request;
-        let mut blocks = Vec::new();
-        for block in sources.blocks(min_t, max_t)? {
-            let positions = block.select(&matchers, min_t, max_t).map_err(|error| sources.failed(&block, &error))?;
-            if !positions.is_empty() {
-                blocks.push(Place { block, positions, at: 0 });
-            }
-        }
+        let blocks = sources.blocks(min_t, max_t)?;
+        let blocks = BlockUnion::find(blocks, &matchers, min_t, max_t).map_err(|failed| sources.failed(&failed.dir, &failed.error))?;
         if !blocks.is_empty() {
             // The newest sample may be in either, and whether there are labels that forbid to leave labels out would have to be known of all sources before the
             // first series.
@@ -76,7 +47,7 @@ impl Merged {
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.at >= self.refs.len() && self.blocks.iter().all(|place| place.at >= place.positions.len())
+        self.at >= self.refs.len() && self.blocks.is_done()
     }
 
     /// Appends the next series, at most `n`; fewer if some have nothing in the range.
@@ -90,7 +61,12 @@ impl Merged {
         }
         let (mut entries, refs, parts) = self.take(n);
         self.read_head(&refs, &mut entries)?;
-        self.read_blocks(parts, &mut entries)?;
+        let read = self.blocks.read(parts, |entry, block, labels, chunks| {
+            let Some(entry) = entries.get_mut(entry) else { return };
+            entry.labels.get_or_insert(labels);
+            entry.chunks.extend(chunks.into_iter().map(|chunk| (block, chunk)));
+        });
+        read.map_err(|failed| self.sources.failed(&failed.dir, &failed.error))?;
         for entry in entries {
             out.extend(finish(entry)?);
         }
@@ -102,18 +78,12 @@ impl Merged {
         let (mut entries, mut refs, mut parts) = (Vec::with_capacity(n), Vec::with_capacity(n), Vec::new());
         while entries.len() < n {
             let head = self.refs.get(self.at).map(|series| series.hash);
-            let least = self.blocks.iter().filter_map(|place| place.next().map(|(hash, _)| hash)).chain(head).min();
-            let Some(hash) = least else { break };
+            let Some(hash) = self.blocks.peek().into_iter().chain(head).min() else { break };
             while let Some(series) = self.refs.get(self.at).filter(|series| series.hash == hash) {
                 refs.push(*series);
                 self.at += 1;
             }
-            for (number, place) in self.blocks.iter_mut().enumerate() {
-                while let Some((_, position)) = place.next().filter(|(of, _)| *of == hash) {
-                    parts.push(Part { place: number, position, entry: entries.len() });
-                    place.at += 1;
-                }
-            }
+            self.blocks.take(hash, entries.len(), &mut parts);
             entries.push(Entry { hash, labels: None, chunks: Vec::new() });
         }
         (entries, refs, parts)
@@ -128,25 +98,6 @@ impl Merged {
             if let Some(entry) = entries.find(|entry| entry.hash == series.hash) {
                 entry.labels = Some(series.labels);
                 entry.chunks.extend(series.chunks.into_iter().map(|chunk| (usize::MAX, chunk)));
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads block by block, in the order in which series lie there.
-    fn read_blocks(&self, mut parts: Vec<Part>, entries: &mut [Entry]) -> Result<(), Error> {
-        parts.sort_unstable_by_key(|part| (part.place, part.position));
-        for of_block in parts.chunk_by(|a, b| a.place == b.place) {
-            let Some((number, place)) = of_block.first().and_then(|part| Some((part.place, self.blocks.get(part.place)?))) else {
-                continue;
-            };
-            let mut reader = place.block.reader();
-            for part in of_block {
-                let Some(entry) = entries.get_mut(part.entry) else { continue };
-                let read = reader.read(part.position, self.min_t, self.max_t);
-                let (labels, chunks) = read.map_err(|error| self.sources.failed(&place.block, &error))?;
-                entry.labels.get_or_insert(labels);
-                entry.chunks.extend(chunks.into_iter().map(|chunk| (number, chunk)));
             }
         }
         Ok(())

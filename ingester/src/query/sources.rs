@@ -1,6 +1,7 @@
 //! What one query reads: a tenant's head and blocks, as they were when it began.
 
 use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use model::{Labels, Matcher};
@@ -32,10 +33,10 @@ impl Sources {
     }
 
     /// What goes wrong with a block that is open.
-    pub(super) fn failed(&self, block: &HashedBlock, error: &BlockError) -> Error {
+    pub(super) fn failed(&self, dir: &Path, error: &BlockError) -> Error {
         self.shared.metrics.block_read_failed();
-        tracing::error!(%error, dir = %block.block().dir().display(), "a block cannot be read: a query fails");
-        unreadable(block.block().dir(), error)
+        tracing::error!(%error, dir = %dir.display(), "a block cannot be read: a query fails");
+        unreadable(dir, error)
     }
 
     /// The label sets of at most `limit` series that match all matchers and have samples in the range, as far as chunks say.
@@ -47,12 +48,13 @@ impl Sources {
         }
         let mut all: HashSet<Labels> = from_head.into_iter().collect();
         for block in &blocks {
-            self.visit(block, matchers, min_t, max_t, &mut |labels| {
+            let mut visit = |labels| {
                 if all.len() < limit {
                     all.insert(labels);
                 }
                 all.len() < limit
-            })?;
+            };
+            block.visit_labels(matchers, min_t, max_t, &mut visit).map_err(|error| self.failed(block.block().dir(), &error))?;
         }
         Ok(all.into_iter().collect())
     }
@@ -60,20 +62,7 @@ impl Sources {
     /// The names of labels of series that match, sorted, at most `limit`; as [`Head::label_names`].
     pub(super) fn label_names(&self, matchers: &[Matcher], min_t: i64, max_t: i64, limit: usize) -> Result<Vec<String>, Error> {
         let from_head = |limit| self.head.label_names(matchers, min_t, max_t, limit);
-        self.texts(min_t, max_t, limit, from_head, |block, all| {
-            if matchers.is_empty() {
-                all.extend(block.block().label_names().map_err(|error| self.failed(block, &error))?);
-                return Ok(());
-            }
-            self.visit(block, matchers, min_t, max_t, &mut |labels| {
-                for (name, _) in labels.iter() {
-                    if !all.contains(name) {
-                        all.insert(name.to_owned());
-                    }
-                }
-                true
-            })
-        })
+        self.texts(min_t, max_t, limit, from_head, |block, all| block.add_label_names(matchers, min_t, max_t, all))
     }
 
     /// The values of a label of series that match, sorted, at most `limit`; as [`Head::label_values`].
@@ -86,20 +75,7 @@ impl Sources {
         limit: usize,
     ) -> Result<Vec<String>, Error> {
         let from_head = |limit| self.head.label_values(name, matchers, min_t, max_t, limit);
-        self.texts(min_t, max_t, limit, from_head, |block, all| {
-            if matchers.is_empty() {
-                all.extend(block.block().label_values(name).map_err(|error| self.failed(block, &error))?);
-                return Ok(());
-            }
-            self.visit(block, matchers, min_t, max_t, &mut |labels| {
-                if let Some(value) = labels.get(name)
-                    && !all.contains(value)
-                {
-                    all.insert(value.to_owned());
-                }
-                true
-            })
-        })
+        self.texts(min_t, max_t, limit, from_head, |block, all| block.add_label_values(name, matchers, min_t, max_t, all))
     }
 
     /// The first `limit` of the union of what the head and the blocks have.
@@ -109,7 +85,7 @@ impl Sources {
         max_t: i64,
         limit: usize,
         from_head: impl FnOnce(usize) -> Vec<String>,
-        mut from_block: impl FnMut(&HashedBlock, &mut BTreeSet<String>) -> Result<(), Error>,
+        from_block: impl Fn(&HashedBlock, &mut BTreeSet<String>) -> Result<(), BlockError>,
     ) -> Result<Vec<String>, Error> {
         let blocks = self.blocks(min_t, max_t)?;
         let from_head = from_head(limit);
@@ -118,32 +94,11 @@ impl Sources {
         }
         let mut all: BTreeSet<String> = from_head.into_iter().collect();
         for block in &blocks {
-            from_block(block, &mut all)?;
+            from_block(block, &mut all).map_err(|error| self.failed(block.block().dir(), &error))?;
             while all.len() > limit {
                 all.pop_last();
             }
         }
         Ok(all.into_iter().collect())
-    }
-
-    /// Calls `visit` with the labels of the series of a block that match and have samples in the range, until it says no.
-    fn visit(
-        &self,
-        block: &HashedBlock,
-        matchers: &[Matcher],
-        min_t: i64,
-        max_t: i64,
-        visit: &mut dyn FnMut(Labels) -> bool,
-    ) -> Result<(), Error> {
-        let failed = |error: BlockError| self.failed(block, &error);
-        let mut reader = block.reader();
-        for position in block.select_in_label_order(matchers, min_t, max_t).map_err(failed)? {
-            if let Some(labels) = reader.labels(position, min_t, max_t).map_err(failed)?
-                && !visit(labels)
-            {
-                break;
-            }
-        }
-        Ok(())
     }
 }

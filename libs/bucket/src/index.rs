@@ -13,7 +13,7 @@ use model::TenantId;
 
 use crate::error::BucketError;
 use crate::layout::Key;
-use crate::store::Bucket;
+use crate::store::{Bucket, Version};
 
 /// The most bytes of an index as it lies in the bucket.
 pub(crate) const MAX_INDEX_BYTES: u64 = 64 << 20;
@@ -74,6 +74,17 @@ pub struct IndexedMark {
     pub block_id: Ulid,
     /// When it was marked, in seconds since the Unix epoch.
     pub deletion_time: i64,
+}
+
+/// What [`Bucket::index_unless`] finds.
+#[derive(Debug)]
+pub enum IndexRead {
+    /// There is none.
+    Missing,
+    /// It is the one that was seen.
+    Same,
+    /// Another one.
+    Changed(BucketIndex, Version),
 }
 
 fn is_zero(n: &u32) -> bool {
@@ -147,6 +158,17 @@ impl Bucket {
         match self.get(&key, MAX_INDEX_BYTES).await {
             Ok(bytes) => BucketIndex::from_bytes(&key, &bytes).map(Some),
             Err(e) if e.is_not_found() => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// A tenant's index, unless it is the version that was `seen`.
+    pub async fn index_unless(&self, tenant: &TenantId, seen: Option<&Version>) -> Result<IndexRead, BucketError> {
+        let key = Key::bucket_index(tenant);
+        match self.get_unless(&key, MAX_INDEX_BYTES, seen).await {
+            Ok(Some((bytes, version))) => Ok(IndexRead::Changed(BucketIndex::from_bytes(&key, &bytes)?, version)),
+            Ok(None) => Ok(IndexRead::Same),
+            Err(e) if e.is_not_found() => Ok(IndexRead::Missing),
             Err(e) => Err(e),
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! Duties: open a store from a URL ([`url`]); every key in one place ([`layout`]); calls with a deadline, a bound on how many run at a
 //! time, and metrics ([`store`]); the JSON of markers and of the bucket index ([`marker`], [`index`]); blocks in and out, `meta.json` last
-//! ([`block`]). Not its duties: which block is merged, marked or deleted when (the compactor's), what is in a block (`tsdb`'s).
+//! ([`block`]); blocks read where they are, part by part, within bounds of disk and memory ([`cache`]). Not its duties: which block is merged, marked or deleted when (the compactor's), what is in a block (`tsdb`'s).
 //!
 //! Requests are retried by `object_store`, with exponential backoff, where the store speaks HTTP; what is left as an error here was tried
 //! [`store::Settings::retries`] times.
@@ -14,6 +14,7 @@
 //! - A block is there when its `meta.json` is there; without it the rest is the leftover of an upload.
 
 pub mod block;
+pub mod cache;
 pub mod error;
 pub mod index;
 pub mod layout;
@@ -22,6 +23,7 @@ mod metrics;
 pub mod store;
 pub mod url;
 
+pub use cache::BlockCache;
 pub use error::BucketError;
 pub use index::BucketIndex;
 pub use layout::Key;

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::future::Future;
 use std::ops::Range;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
+use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
 use prometheus_client::registry::Registry;
 use runtime::clock::SharedClock;
 use serde::{Deserialize, Serialize};
@@ -100,6 +100,8 @@ pub struct Bucket {
     metrics: Metrics,
     clock: SharedClock,
     shown: Arc<str>,
+    /// The folder, if the store is one of this machine.
+    folder: Option<PathBuf>,
 }
 
 impl Bucket {
@@ -115,7 +117,20 @@ impl Bucket {
     ) -> Self {
         let gate = Arc::new(Semaphore::new(settings.max_concurrent_requests));
         let metrics = Metrics::register(registry);
-        Self { store, prefix, settings, gate, metrics, clock, shown: shown.into() }
+        Self { store, prefix, settings, gate, metrics, clock, shown: shown.into(), folder: None }
+    }
+
+    /// The same store, which is a folder of this machine.
+    pub(crate) fn in_folder(self, folder: PathBuf) -> Self {
+        Self { folder: Some(folder), ..self }
+    }
+
+    /// Where an object or a prefix lies on this machine, if the store is a folder and the name stands there as it is.
+    #[must_use]
+    pub fn local_path(&self, key: &Key) -> Option<PathBuf> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/');
+        let folder = self.folder.as_ref()?;
+        key.as_str().bytes().all(plain).then(|| folder.join(key.as_str()))
     }
 
     /// Reads an object of at most `max` bytes.
@@ -125,19 +140,29 @@ impl Bucket {
 
     /// Reads an object of at most `max` bytes, and which version it is.
     pub async fn get_versioned(&self, key: &Key, max: u64) -> Result<(Bytes, Version), BucketError> {
+        let read = self.get_unless(key, max, None).await?;
+        read.ok_or_else(|| BucketError::NotFound { key: key.clone() })
+    }
+
+    /// The same, or `None` if it is the version that was `seen`. Stores without versions give it every time.
+    pub async fn get_unless(&self, key: &Key, max: u64, seen: Option<&Version>) -> Result<Option<(Bytes, Version)>, BucketError> {
         let path = self.path(key);
+        let options = || GetOptions { if_none_match: seen.and_then(|version| version.e_tag.clone()), ..GetOptions::default() };
         let read = self.call("get", key, async {
-            let got = self.store.get(&path).await.map_err(|e| BucketError::of_store("get", key, e))?;
+            let got = match self.store.get_opts(&path, options()).await {
+                Err(object_store::Error::NotModified { .. }) => return Ok(None),
+                got => got.map_err(|e| BucketError::of_store("get", key, e))?,
+            };
             if got.meta.size > max {
                 return Err(BucketError::TooLarge { key: key.clone(), len: got.meta.size, max });
             }
             let version = Version { e_tag: got.meta.e_tag.clone(), version: got.meta.version.clone() };
             let bytes = got.bytes().await.map_err(|e| BucketError::of_store("get", key, e))?;
-            Ok((bytes, version))
+            Ok(Some((bytes, version)))
         });
-        let (bytes, version) = read.await?;
-        self.metrics.received(bytes.len() as u64);
-        Ok((bytes, version))
+        let read = read.await?;
+        self.metrics.received(read.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64));
+        Ok(read)
     }
 
     /// Reads a part of an object. A range that reaches beyond its end is an error of the store or gives fewer bytes.

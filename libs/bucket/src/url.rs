@@ -9,6 +9,7 @@
 //! | `gs://BUCKET/PREFIX` | `endpoint`, `service_account_file` | `GOOGLE_SERVICE_ACCOUNT`, … |
 //! | `az://CONTAINER/PREFIX` | `account`, `endpoint` | `AZURE_STORAGE_ACCOUNT_KEY`, … |
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use object_store::aws::AmazonS3Builder;
@@ -27,9 +28,15 @@ use crate::store::{Bucket, Settings};
 
 /// Opens the store that a URL names; a local folder is made. Nothing is asked of a remote one yet.
 pub fn open(url: &str, settings: Settings, clock: SharedClock, registry: &mut Registry) -> Result<Bucket, BucketError> {
-    let (store, prefix) =
-        Parsed::new(url).and_then(|parsed| parsed.open(&settings)).map_err(|what| BucketError::Url { url: shown(url), what })?;
-    Ok(Bucket::new(store, prefix, &shown(url), settings, clock, registry))
+    let wrong = |what| BucketError::Url { url: shown(url), what };
+    let parsed = Parsed::new(url).map_err(wrong)?;
+    let folder = (parsed.scheme == "file").then(|| PathBuf::from(&parsed.place));
+    let (store, prefix) = parsed.open(&settings).map_err(wrong)?;
+    let bucket = Bucket::new(store, prefix, &shown(url), settings, clock, registry);
+    Ok(match folder {
+        Some(folder) => bucket.in_folder(folder),
+        None => bucket,
+    })
 }
 
 /// The URL without what may be secret.

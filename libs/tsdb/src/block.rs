@@ -31,6 +31,7 @@ mod select;
 mod sidecar;
 mod tombstones;
 mod ulid;
+mod union;
 mod verify;
 mod writer;
 
@@ -47,6 +48,7 @@ pub use meta::{BlockDesc, BlockMeta, BlockStats, Compaction, Downsample, META_FI
 pub use sidecar::{SIDECAR_FILE, Sidecar};
 pub use tombstones::{TOMBSTONES_FILE, Tombstones};
 pub use ulid::{Ulid, UlidError};
+pub use union::{BlockUnion, Part, UnreadableBlock};
 pub use verify::{Verification, verify};
 pub use writer::{BlockSpec, BlockWriter, TMP_SUFFIX, write_block};
 

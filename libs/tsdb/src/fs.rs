@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +29,11 @@ pub trait Fs: Debug + Send + Sync {
     /// for files that are never cut or overwritten; they may grow and be deleted. A disk that cannot read a page ends the process
     /// (`docs/adr/0004-mapped-files.md`).
     fn map(&self, path: &Path) -> io::Result<Bytes>;
+    /// A file that is too far away to be mapped, to be read part by part. `None`: it is near; [`Fs::map`] it.
+    fn paged(&self, path: &Path) -> io::Result<Option<Arc<dyn PagedFile>>> {
+        let _ = path;
+        Ok(None)
+    }
     /// Makes the contents of a file durable that somebody else wrote.
     fn sync_file(&self, path: &Path) -> io::Result<()>;
     /// Cuts a file.
@@ -62,6 +68,22 @@ pub trait ReadFile: Debug + Send + Sync {
     }
     /// Reads at an offset; how many bytes. 0 at the end.
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
+}
+
+/// A file that never changes and whose parts are fetched from elsewhere, a block's in an object store. Calls block until the bytes are there.
+pub trait PagedFile: Debug + Send + Sync {
+    /// Its length in bytes.
+    fn len(&self) -> u64;
+    /// Whether it has no bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// The bytes of a range, which lies within the file.
+    fn read(&self, range: Range<u64>) -> io::Result<Bytes>;
+    /// The same of a range that is kept for as long as the file is open, so that it is best mapped.
+    fn read_kept(&self, range: Range<u64>) -> io::Result<Bytes>;
+    /// Fetches ranges that will be read one by one, together. What lies beyond the end is left out.
+    fn prefetch(&self, ranges: &[Range<u64>]) -> io::Result<()>;
 }
 
 /// The real file system.

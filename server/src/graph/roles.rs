@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
-use bucket::Bucket;
+use bucket::{BlockCache, Bucket};
 use prometheus_client::registry::Registry;
 use ring::InstanceState;
 use rpc::{ClusterWatch, IngesterPool};
@@ -113,18 +113,28 @@ pub(super) fn distributor(
     Ok(handle)
 }
 
-pub(super) fn querier(parts: &Parts, registry: &mut Registry, watch: &ClusterWatch, pool: Arc<dyn IngesterPool>) -> querier::Querier {
+pub(super) fn querier(
+    parts: &Parts,
+    registry: &mut Registry,
+    watch: &ClusterWatch,
+    pool: Arc<dyn IngesterPool>,
+    bucket: Bucket,
+) -> anyhow::Result<querier::Querier> {
+    let config = &parts.config;
+    let dir = config.data_dir.join("blocks-cache");
+    let blocks = BlockCache::open(bucket, &dir, config.querier.block_cache_bytes, parts.tasks.clone(), registry)?;
     let deps = querier::Deps {
         clock: Arc::clone(&parts.clock),
         tasks: parts.tasks.clone(),
         snapshot: watch.receiver(),
         ingesters: pool,
-        replication_factor: parts.config.replicas(),
+        replication_factor: config.replicas(),
         limits: parts.limits.clone(),
+        blocks: Some(blocks),
     };
-    let querier = querier::Querier::build(parts.config.querier.clone(), deps, registry);
+    let querier = querier::Querier::build(config.querier.clone(), deps, registry);
     ready_when_ingesters_are_known(parts, watch, Target::Querier);
-    querier
+    Ok(querier)
 }
 
 /// The ruler begins to evaluate when the ingesters are there: before that every rule would fail.

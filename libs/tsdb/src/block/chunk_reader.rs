@@ -1,5 +1,6 @@
 //! Reading the segment files of a block's chunks.
 
+use std::ops::Range;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -32,6 +33,17 @@ impl ChunkReader {
     /// A reader of chunks.
     pub(super) fn cursor(&self) -> ChunkCursor<'_> {
         ChunkCursor(self)
+    }
+
+    /// Fetches what lies at these places of segments, where that has to be done.
+    pub(super) fn prefetch(&self, places: &mut [(usize, Range<u64>)]) -> Result<(), BlockError> {
+        places.sort_unstable_by_key(|(segment, range)| (*segment, range.start));
+        for of_segment in places.chunk_by(|a, b| a.0 == b.0) {
+            let Some(file) = of_segment.first().and_then(|(segment, _)| self.segments.get(*segment)) else { continue };
+            let ranges: Vec<_> = of_segment.iter().map(|(_, range)| range.clone()).collect();
+            file.prefetch(&ranges)?;
+        }
+        Ok(())
     }
 
     /// The size of all segments.
@@ -74,7 +86,7 @@ pub(super) struct StoredChunk {
 pub(super) struct ChunkCursor<'a>(&'a ChunkReader);
 
 impl ChunkCursor<'_> {
-    /// The chunk of a reference, which the caller need not trust. Its checksum is checked; its data is a part of the segment's map.
+    /// The chunk of a reference, which the caller need not trust. Its checksum is checked; its data is a part of the segment's map, or was fetched.
     pub(super) fn read(&self, reference: u64) -> Result<StoredChunk, BlockError> {
         let (segment, at) = ((reference >> 32) as usize, reference & u64::from(u32::MAX));
         let missing = || BlockError::corrupt("index", 0, "a chunk reference points into a segment that is not there");
@@ -82,22 +94,22 @@ impl ChunkCursor<'_> {
         if at < SEGMENT_HEADER.len() as u64 {
             return Err(file.corrupt(at, "a chunk reference points into the header"));
         }
-        let rest = file.from(at);
-        let mut head = Cursor(rest.get(..LENGTH_BYTES).unwrap_or(rest));
-        let before = head.0.len();
+        let start = file.window(at, LENGTH_BYTES as u64)?;
+        let mut head = Cursor(&start);
         let len = head.uvarint32().ok_or_else(|| file.corrupt(at, "a chunk has no length"))? as usize;
-        let prefix = before - head.0.len();
+        let prefix = start.len() - head.0.len();
         if len > MAX_CHUNK_BYTES {
             return Err(file.corrupt(at, "a chunk is larger than any is written"));
         }
         let framed = prefix + 1 + len + 4;
-        let body = rest.get(prefix..framed).ok_or_else(|| file.corrupt(at, "the file ends before the record does"))?;
+        let body = file.read(at + prefix as u64, (1 + len + 4) as u64)?;
         let (covered, sum) = body.split_at_checked(len + 1).ok_or_else(|| file.corrupt(at, "a chunk is cut"))?;
         if crc32c::crc32c(covered).to_be_bytes() != *sum {
             return Err(file.corrupt(at, "a chunk's checksum is wrong"));
         }
-        let (encoding, data) = covered.split_first().ok_or_else(|| file.corrupt(at, "a chunk is cut"))?;
-        let encoding = ChunkEncoding::from_wire(*encoding).ok_or_else(|| file.corrupt(at, "a chunk's encoding is unknown"))?;
-        Ok(StoredChunk { encoding, data: file.share(data), framed: framed as u64 })
+        let encoding = covered.first().and_then(|encoding| ChunkEncoding::from_wire(*encoding));
+        let encoding = encoding.ok_or_else(|| file.corrupt(at, "a chunk's encoding is unknown"))?;
+        let data = body.share(1..len + 1).ok_or_else(|| file.corrupt(at, "a chunk is cut"))?;
+        Ok(StoredChunk { encoding, data, framed: framed as u64 })
     }
 }

@@ -21,12 +21,14 @@ const TOC_BYTES: u64 = 6 * 8 + 4;
 struct Toc {
     symbols: u64,
     series: u64,
+    /// Where what follows the series begins, as far as is known.
+    series_end: u64,
     postings_table: u64,
 }
 
 /// The index of a block.
 ///
-/// The file is mapped. Opening reads the header and the table of contents. The symbol table and the postings table are checked when they
+/// A file on the disk is mapped. Opening reads the header and the table of contents. The symbol table and the postings table are checked when they
 /// are first needed; from then on four bytes for each symbol and each label pair are in memory. Series and postings are read when asked for. Their
 /// checksums are checked with every read.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ impl IndexReader {
     /// Opens `dir`/`index`.
     pub fn open(fs: &dyn Fs, dir: &Path) -> Result<Self, BlockError> {
         let file = BlockFile::open(fs, dir, INDEX_FILE)?;
-        if file.read(0, INDEX_HEADER.len() as u64)? != INDEX_HEADER {
+        if *file.read(0, INDEX_HEADER.len() as u64)? != INDEX_HEADER {
             return Err(file.corrupt(0, "not an index of version 2"));
         }
         let toc = read_toc(&file)?;
@@ -78,6 +80,13 @@ impl IndexReader {
     /// The size of the file.
     pub(super) fn bytes(&self) -> u64 {
         self.file.len()
+    }
+
+    /// Bytes of memory that its tables take now.
+    pub(super) fn table_bytes(&self) -> u64 {
+        let symbols = self.symbols.get().map_or(0, |symbols| symbols.offsets.len());
+        let pairs = self.table.get().map_or(0, |table| table.names.values().map(Vec::len).sum());
+        (symbols + pairs) as u64 * 4
     }
 
     /// Names of labels, ascending.
@@ -124,7 +133,7 @@ impl IndexReader {
     pub(super) fn postings_at(&self, offset: u64) -> Result<Vec<u32>, BlockError> {
         let section = self.file.section(offset)?;
         let wrong = || self.file.corrupt(offset, "a postings list does not have the length that it says");
-        let mut cursor = Cursor(section);
+        let mut cursor = Cursor(&section);
         let count = cursor.u32().ok_or_else(wrong)?;
         if u64::from(count) * 4 != cursor.0.len() as u64 {
             return Err(wrong());
@@ -134,6 +143,21 @@ impl IndexReader {
             return Err(self.file.corrupt(offset, "a postings list does not ascend"));
         }
         Ok(ids)
+    }
+
+    /// Fetches series that will be read, where that has to be done. `ids` gives each with the one that follows it in the index, if there is one.
+    pub(super) fn prefetch_series(&self, ids: impl Iterator<Item = (u32, Option<u32>)>) -> Result<(), BlockError> {
+        if !self.file.is_paged() {
+            return Ok(());
+        }
+        let end = |next: Option<u32>| next.map_or(self.toc.series_end, |next| u64::from(next) * 16);
+        let ranges: Vec<_> = ids.map(|(id, next)| u64::from(id) * 16..end(next)).collect();
+        self.file.prefetch(&ranges)
+    }
+
+    /// Whether parts of it must be fetched before they can be read.
+    pub(super) fn is_paged(&self) -> bool {
+        self.file.is_paged()
     }
 
     /// Reads series.
@@ -146,7 +170,7 @@ impl IndexReader {
             return Ok(symbols);
         }
         let wrong = || self.file.corrupt(self.toc.symbols, "the symbol table is malformed");
-        let symbols = Symbols::parse(self.file.share(self.file.section(self.toc.symbols)?)).ok_or_else(wrong)?;
+        let symbols = Symbols::parse(self.file.kept_section(self.toc.symbols)?.into_bytes()).ok_or_else(wrong)?;
         Ok(self.symbols.get_or_init(|| symbols))
     }
 
@@ -155,7 +179,7 @@ impl IndexReader {
             return Ok(table);
         }
         let wrong = || self.file.corrupt(self.toc.postings_table, "the postings table is malformed or out of order");
-        let table = PostingsTable::parse(self.file.share(self.file.section(self.toc.postings_table)?)).ok_or_else(wrong)?;
+        let table = PostingsTable::parse(self.file.kept_section(self.toc.postings_table)?.into_bytes()).ok_or_else(wrong)?;
         Ok(self.table.get_or_init(|| table))
     }
 
@@ -169,19 +193,22 @@ impl IndexReader {
 
 fn read_toc(file: &BlockFile) -> Result<Toc, BlockError> {
     let at = file.len().checked_sub(TOC_BYTES).ok_or_else(|| file.corrupt(0, "the index has no table of contents"))?;
-    let (bytes, sum) = file.read(at, TOC_BYTES)?.split_at_checked(TOC_BYTES as usize - 4).unwrap_or_default();
+    let toc = file.read(at, TOC_BYTES)?;
+    let (bytes, sum) = toc.split_at_checked(TOC_BYTES as usize - 4).unwrap_or_default();
     if crc32c::crc32c(bytes).to_be_bytes() != *sum {
         return Err(file.corrupt(at, "the checksum of the table of contents is wrong"));
     }
     let mut cursor = Cursor(bytes);
     let mut offset = || cursor.u64().ok_or_else(|| file.corrupt(at, "the table of contents is cut"));
     let (symbols, series) = (offset()?, offset()?);
-    let (_label_indices, _label_table, _postings) = (offset()?, offset()?, offset()?);
+    let (label_indices, _label_table, postings) = (offset()?, offset()?, offset()?);
     let postings_table = offset()?;
     if symbols < INDEX_HEADER.len() as u64 || series < symbols || postings_table < series || postings_table > at {
         return Err(file.corrupt(at, "the table of contents points outside of the index"));
     }
-    Ok(Toc { symbols, series, postings_table })
+    // Sections may be missing (0), and label indices come before postings.
+    let series_end = [label_indices, postings, postings_table].into_iter().filter(|at| *at > series).min().unwrap_or(postings_table);
+    Ok(Toc { symbols, series, series_end, postings_table })
 }
 
 impl Symbols {
@@ -252,13 +279,12 @@ impl SeriesCursor<'_> {
         if at < self.index.toc.series || at >= self.index.toc.postings_table {
             return Err(file.corrupt(at, "a series reference points outside of the series"));
         }
-        let rest = file.from(at);
-        let mut head = Cursor(rest.get(..10).unwrap_or(rest));
-        let before = head.0.len();
+        let start = file.window(at, 10)?;
+        let mut head = Cursor(&start);
         let len = head.uvarint().filter(|len| *len <= MAX_SERIES_BYTES);
         let len = len.ok_or_else(|| file.corrupt(at, "a series has no length, or one beyond 32 MiB"))? as usize;
-        let prefix = before - head.0.len();
-        let record = rest.get(prefix..prefix + len + 4).ok_or_else(|| file.corrupt(at, "the file ends before the record does"))?;
+        let prefix = start.len() - head.0.len();
+        let record = file.read(at + prefix as u64, len as u64 + 4)?;
         let (body, sum) = record.split_at_checked(len).unwrap_or_default();
         if crc32c::crc32c(body).to_be_bytes() != *sum {
             return Err(file.corrupt(at, "a series' checksum is wrong"));

@@ -135,7 +135,8 @@ fn put_symbols(out: &mut OutFile, names: &[Arc<str>]) -> Result<(), BlockError> 
 impl Sections {
     /// Copies the series with their final symbols, and notes their postings.
     fn copy_series(&mut self, staging: &BlockFile, rank: &[u32]) -> Result<(), BlockError> {
-        let mut staged = Cursor(staging.from(0));
+        let staged = staging.window(0, staging.len())?;
+        let mut staged = Cursor(&staged);
         let mut record = Vec::new();
         while !staged.0.is_empty() {
             let at = staging.len() - staged.0.len() as u64;
