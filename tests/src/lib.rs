@@ -1,6 +1,6 @@
 //! The sandbox of the whole-system tests: real processes on loopback, each in a directory of its own, each ended by its pid.
 //!
-//! In reading order: [`process`] (a child that cannot outlive its test), [`deployment`] (Plimsoll as one process or as six), [`peers`] (a real
+//! In reading order: [`process`] (a child that cannot outlive its test), [`deployment`] (Plimsoll as one process or as six), [`fleet`] (every role apart, in three zones, over an object store), [`dashboard`] (what is asked of a scraped node), [`peers`] (a real
 //! Prometheus and a real node_exporter), [`alerting`] (a real Alertmanager and a webhook), [`client`] (pushing and querying over HTTP), [`ledger`] (a writer that knows what was acknowledged),
 //! [`compare`] (two answers point by point), [`oracle`] (a Prometheus 3 with the same samples, asked the same).
 //!
@@ -12,7 +12,9 @@ pub mod alerting;
 pub mod client;
 pub mod collector;
 pub mod compare;
+pub mod dashboard;
 pub mod deployment;
+pub mod fleet;
 pub mod ledger;
 pub mod oracle;
 pub mod peers;

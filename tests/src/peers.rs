@@ -19,6 +19,11 @@ pub struct ScrapingPrometheus {
 impl ScrapingPrometheus {
     /// Starts both on loopback, scraping every second, writing to `push_url`.
     pub async fn start(push_url: &str) -> anyhow::Result<Self> {
+        Self::start_sharded(&[push_url]).await
+    }
+
+    /// The same with the series spread over several receivers by their hash.
+    pub async fn start_sharded(push_urls: &[&str]) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let exporter_at = format!("127.0.0.1:{}", free_port()?);
         let prometheus_at = format!("127.0.0.1:{}", free_port()?);
@@ -28,17 +33,28 @@ impl ScrapingPrometheus {
             &[format!("--web.listen-address={exporter_at}")],
             dir.path(),
         )?;
-        let config = format!(
+        let mut config = format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
              scrape_configs:\n\
              - {{job_name: node, static_configs: [{{targets: ['{exporter_at}']}}]}}\n\
              - {{job_name: prometheus, static_configs: [{{targets: ['{prometheus_at}']}}]}}\n\
-             remote_write:\n\
-             - url: {push_url}\n  \
-               send_exemplars: true\n  \
-               queue_config: {{batch_send_deadline: 500ms, min_backoff: 30ms, max_backoff: 500ms}}\n  \
-               metadata_config: {{send: true, send_interval: 2s}}\n"
+             remote_write:\n"
         );
+        for (shard, push_url) in push_urls.iter().enumerate() {
+            let labels = "[__name__, job, instance, cpu, mode, le, device]";
+            config.push_str(&format!(
+                "- url: {push_url}\n  \
+                   name: shard-{shard}\n  \
+                   send_exemplars: true\n  \
+                   queue_config: {{batch_send_deadline: 500ms, min_backoff: 30ms, max_backoff: 500ms}}\n  \
+                   metadata_config: {{send: true, send_interval: 2s}}\n  \
+                   write_relabel_configs:\n  \
+                   - {{source_labels: {labels}, modulus: {}, target_label: __tmp_shard, action: hashmod}}\n  \
+                   - {{source_labels: [__tmp_shard], regex: '{shard}', action: keep}}\n  \
+                   - {{regex: __tmp_shard, action: labeldrop}}\n",
+                push_urls.len()
+            ));
+        }
         let path = dir.path().join("prometheus.yml");
         std::fs::write(&path, config)?;
         let args = [

@@ -180,7 +180,7 @@ impl Store {
 fn look_at_all<T: Default>(
     blocks: &[Arc<HashedBlock>],
     selectors: &[Arc<[Matcher]>],
-    look: &dyn Fn(&HashedBlock, &[Matcher], &mut T) -> Result<(), BlockError>,
+    look: impl Fn(&HashedBlock, &[Matcher], &mut T) -> Result<(), BlockError>,
 ) -> Result<T, Failure> {
     let mut all = T::default();
     for block in blocks {
