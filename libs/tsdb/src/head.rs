@@ -25,6 +25,7 @@ use crate::head_chunks::{HeadChunkError, HeadChunks};
 use crate::wal::Generation;
 
 mod append;
+mod cardinality;
 mod create;
 mod error;
 mod exemplars;
@@ -49,6 +50,7 @@ mod stats;
 mod stripe;
 mod truncate;
 
+pub use cardinality::{Cardinality, LabelCount};
 pub use error::HeadError;
 pub(crate) use index::wire_pairs;
 pub use limits::HeadLimits;
@@ -237,6 +239,13 @@ impl Head {
     #[must_use]
     pub fn label_values(&self, name: &str, matchers: &[Matcher], min_t: i64, max_t: i64, limit: usize) -> Vec<String> {
         read::label_values(self, name, matchers, min_t, max_t, limit)
+    }
+
+    /// How many series that match and have chunks in the range have each label of these names; without names, each label. `None` if the labels
+    /// take more than `max_bytes`. Without matchers and with an open range it costs as much as there are labels, else as there are series.
+    #[must_use]
+    pub fn cardinality(&self, names: &[String], matchers: &[Matcher], min_t: i64, max_t: i64, max_bytes: usize) -> Option<Cardinality> {
+        cardinality::cardinality(self, names, matchers, min_t, max_t, max_bytes)
     }
 
     /// Metadata of one metric family or of all, sorted by family, at most `limit` entries.

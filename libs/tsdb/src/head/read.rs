@@ -108,7 +108,13 @@ fn chunks(hot: &Hot, cold: &Cold, range: (i64, i64), series: usize, copies: &mut
 
 /// Calls `visit` with the pair ids of every series that matches and has chunks in the range, until it says no. The index is held
 /// meanwhile for [`READ_BATCH`] series at a time; ids of pairs are meaningful only within one call.
-fn visit_pairs(head: &Head, matchers: &[Matcher], min_t: i64, max_t: i64, mut visit: impl FnMut(&super::index::Index, &[u32]) -> bool) {
+pub(super) fn visit_pairs(
+    head: &Head,
+    matchers: &[Matcher],
+    min_t: i64,
+    max_t: i64,
+    mut visit: impl FnMut(&super::index::Index, &[u32]) -> bool,
+) {
     let found = find(head, matchers);
     for batch in found.ids.chunks(READ_BATCH) {
         let index = head.index.read();
