@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use model::{Labels, Metadata, PushReport};
 use ring::{Instance, InstanceId, Role};
 use rpc::{
-    CallContext, ExemplarSeries, IngesterClient, IngesterPool, LabelNamesRequest, LabelValuesRequest, PushSlice, RpcError, SelectStream,
-    SeriesRequest, StreamSelectRequest,
+    CallContext, Cardinality, CardinalityRequest, ExemplarSeries, IngesterClient, IngesterPool, LabelNamesRequest, LabelValuesRequest,
+    PushSlice, RpcError, SelectStream, SeriesRequest, StreamSelectRequest,
 };
 
 use crate::service::Ingester;
@@ -40,6 +40,10 @@ impl IngesterClient for Ingester {
 
     async fn exemplars(&self, ctx: &CallContext, request: SeriesRequest) -> Result<Vec<ExemplarSeries>, RpcError> {
         Ok(self.list_exemplars(ctx, request).await?)
+    }
+
+    async fn cardinality(&self, ctx: &CallContext, request: CardinalityRequest) -> Result<Cardinality, RpcError> {
+        Ok(self.count_series(ctx, request).await?)
     }
 
     async fn held_blocks(&self, ctx: &CallContext, min_t: i64, max_t: i64) -> Result<Vec<u128>, RpcError> {

@@ -45,6 +45,12 @@ pub enum Error {
         /// The bound.
         max: usize,
     },
+    /// The labels of the series take more than an answer may have.
+    #[error("the labels that were to be counted take more than {max} bytes: ask for fewer of them, or of fewer series")]
+    TooManyLabels {
+        /// The bound.
+        max: usize,
+    },
     /// The deadline passed. A push may have been taken nevertheless.
     #[error("the deadline passed")]
     DeadlineExceeded,
@@ -101,7 +107,7 @@ impl From<Error> for RpcError {
             | Error::LogBehind { .. }
             | Error::FlushInProgress
             | Error::FlushBehindQueries => RpcErrorKind::Unavailable,
-            Error::TooManyTenants { .. } | Error::TooLargeAnswer { .. } => RpcErrorKind::LimitExceeded,
+            Error::TooManyTenants { .. } | Error::TooLargeAnswer { .. } | Error::TooManyLabels { .. } => RpcErrorKind::LimitExceeded,
             Error::DeadlineExceeded => RpcErrorKind::DeadlineExceeded,
             Error::Wal(WalError::TooLarge { .. }) => RpcErrorKind::LimitExceeded,
             // Another replica's disk may be well.

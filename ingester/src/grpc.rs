@@ -134,6 +134,14 @@ impl WireService for IngesterService {
         self.serve("ingester.exemplars", request, call).await
     }
 
+    async fn cardinality(&self, request: Request<wire::CardinalityRequest>) -> Result<Response<wire::CardinalityResponse>, Status> {
+        let call = |ctx: CallContext, message| async move {
+            let request = messages::cardinality_request_from_wire(message).map_err(invalid)?;
+            Ok(messages::cardinality_to_wire(self.ingester.cardinality(&ctx, request).await?))
+        };
+        self.serve("ingester.cardinality", request, call).await
+    }
+
     async fn held_blocks(&self, request: Request<wire::HeldBlocksRequest>) -> Result<Response<wire::HeldBlocksResponse>, Status> {
         let call = |ctx: CallContext, message: wire::HeldBlocksRequest| async move {
             Ok(messages::held_blocks_to_wire(&self.ingester.held_blocks(&ctx, message.min_t, message.max_t).await?))

@@ -200,7 +200,11 @@ impl Metrics {
             Some(Error::Wal(WalError::TooLarge { .. }) | Error::LogBehind { .. }) => "limit",
             Some(Error::Wal(_)) => "wal",
             Some(
-                Error::InflightFull { .. } | Error::TooManyTenants { .. } | Error::TooManyQueries { .. } | Error::TooLargeAnswer { .. },
+                Error::InflightFull { .. }
+                | Error::TooManyTenants { .. }
+                | Error::TooManyQueries { .. }
+                | Error::TooLargeAnswer { .. }
+                | Error::TooManyLabels { .. },
             ) => "limit",
             Some(
                 Error::Starting

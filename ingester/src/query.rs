@@ -12,6 +12,7 @@ use rpc::{CallContext, ExemplarSeries, HELD_FOR, LabelValuesRequest, SelectStrea
 use crate::error::Error;
 use crate::service::Ingester;
 
+mod cardinality;
 mod merged;
 mod sources;
 mod stream;

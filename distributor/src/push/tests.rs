@@ -106,6 +106,10 @@ impl IngesterClient for FakeIngester {
         Ok(Vec::new())
     }
 
+    async fn cardinality(&self, _: &CallContext, _: rpc::CardinalityRequest) -> Result<rpc::Cardinality, RpcError> {
+        Ok(rpc::Cardinality::default())
+    }
+
     async fn held_blocks(&self, _: &CallContext, _: i64, _: i64) -> Result<Vec<u128>, RpcError> {
         Ok(Vec::new())
     }

@@ -106,6 +106,16 @@ async fn everything_goes_over_the_wire() {
     assert_eq!(remote.client.metadata(&ctx, None).await.unwrap(), [metadata]);
     let exemplars = remote.client.exemplars(&ctx, everything()).await.unwrap();
     assert_eq!((&exemplars[0].labels, &exemplars[0].exemplars[..]), (&up, &[exemplar][..]));
+    let wanted = |name: &str| rpc::CardinalityRequest {
+        names: vec![name.to_owned()],
+        matchers: [Matcher::equal("__name__", "up")].into(),
+        min_t: i64::MIN,
+        max_t: i64::MAX,
+    };
+    let counted = remote.client.cardinality(&ctx, wanted("__name__")).await.unwrap();
+    assert_eq!((counted.series, counted.total_series, counted.chunks, counted.times), (1, 2, 2, Some((NOW, NOW))));
+    assert_eq!(counted.labels, [rpc::LabelCounts { name: "__name__".to_owned(), values: vec![("up".to_owned(), 1)] }]);
+    assert_eq!(remote.client.cardinality(&remote.ctx("b"), wanted("__name__")).await.unwrap(), rpc::Cardinality::default());
     let only = super::rig::select(&*remote.client, &ctx, &[Matcher::equal("__name__", "up")]).await.unwrap();
     assert!(model::is_stale_nan(only[&up.to_string()][0].1));
     assert!(remote.client.series(&remote.ctx("b"), everything()).await.unwrap().is_empty());

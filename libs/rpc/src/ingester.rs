@@ -78,6 +78,43 @@ pub struct ExemplarSeries {
     pub exemplars: Vec<Exemplar>,
 }
 
+/// How many series in memory have which labels.
+#[derive(Debug, Clone)]
+pub struct CardinalityRequest {
+    /// Names of labels; none at all means all of them.
+    pub names: Vec<String>,
+    /// Of series that match all of these.
+    pub matchers: Arc<[Matcher]>,
+    /// First millisecond, inclusive.
+    pub min_t: i64,
+    /// Last millisecond, inclusive.
+    pub max_t: i64,
+}
+
+/// What an ingester holds of a tenant in memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cardinality {
+    /// Series that match.
+    pub series: u64,
+    /// All series, whether they match or not.
+    pub total_series: u64,
+    /// Chunks of all series.
+    pub chunks: u64,
+    /// Times of the first and of the last of all samples; `None` if there are none.
+    pub times: Option<(i64, i64)>,
+    /// Each name once.
+    pub labels: Vec<LabelCounts>,
+}
+
+/// A label's values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelCounts {
+    /// The label.
+    pub name: String,
+    /// Its values, each once, in any order, and how many series have it.
+    pub values: Vec<(String, u64)>,
+}
+
 /// How long a block that [`IngesterClient::held_blocks`] has named stays part of every answer. Longer than a query may take, from the question to its last call.
 pub const HELD_FOR: Duration = Duration::from_secs(600);
 
@@ -104,6 +141,9 @@ pub trait IngesterClient: Send + Sync + 'static {
 
     /// Exemplars of the series that match.
     async fn exemplars(&self, ctx: &CallContext, request: SeriesRequest) -> Result<Vec<ExemplarSeries>, RpcError>;
+
+    /// Counts series by label. Labels of more than 64 MiB are [`crate::RpcErrorKind::LimitExceeded`].
+    async fn cardinality(&self, ctx: &CallContext, request: CardinalityRequest) -> Result<Cardinality, RpcError>;
 
     /// The blocks of level 1 with a time range that meets `[min_t, max_t]` (inclusive) which lie on the ingester's disk, and whose samples are part of each of its answers that
     /// begin within the next [`HELD_FOR`] at least. Each is named by the 128 bits of its ULID, ascending. A block that is left out may be part of its answers nevertheless.

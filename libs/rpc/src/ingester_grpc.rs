@@ -21,8 +21,8 @@ use crate::channels::Channels;
 use crate::context::CallContext;
 use crate::error::{RpcError, RpcErrorKind};
 use crate::ingester::{
-    ExemplarSeries, IngesterClient, IngesterPool, LabelNamesRequest, LabelValuesRequest, PushSlice, SelectStream, SeriesRequest,
-    StreamSelectRequest,
+    Cardinality, CardinalityRequest, ExemplarSeries, IngesterClient, IngesterPool, LabelNamesRequest, LabelValuesRequest, PushSlice,
+    SelectStream, SeriesRequest, StreamSelectRequest,
 };
 use crate::metadata::{ClusterIdentity, tenant_request};
 
@@ -199,6 +199,12 @@ impl IngesterClient for GrpcIngesterClient {
         let message = messages::series_to_wire(&request);
         let answer = self.call(ctx, message, |mut client, request| async move { client.exemplars(request).await }).await?;
         messages::exemplars_from_wire(answer).map_err(|e| self.invalid(e))
+    }
+
+    async fn cardinality(&self, ctx: &CallContext, request: CardinalityRequest) -> Result<Cardinality, RpcError> {
+        let message = messages::cardinality_request_to_wire(&request);
+        let answer = self.call(ctx, message, |mut client, request| async move { client.cardinality(request).await }).await?;
+        messages::cardinality_from_wire(answer).map_err(|e| self.invalid(e))
     }
 
     async fn held_blocks(&self, ctx: &CallContext, min_t: i64, max_t: i64) -> Result<Vec<u128>, RpcError> {

@@ -82,6 +82,10 @@ impl IngesterClient for Fake {
         unreachable!("not asked here")
     }
 
+    async fn cardinality(&self, _: &CallContext, _: rpc::CardinalityRequest) -> Result<rpc::Cardinality, RpcError> {
+        unreachable!("not asked here")
+    }
+
     async fn held_blocks(&self, _: &CallContext, _: i64, _: i64) -> Result<Vec<u128>, RpcError> {
         unreachable!("not asked here")
     }

@@ -5,7 +5,9 @@ use proto::convert::InvalidMessage;
 use proto::convert::ingester as convert;
 use proto::ingester as wire;
 
-use crate::ingester::{ExemplarSeries, LabelValuesRequest, SeriesRequest, StreamSelectRequest};
+use crate::ingester::{
+    Cardinality, CardinalityRequest, ExemplarSeries, LabelCounts, LabelValuesRequest, SeriesRequest, StreamSelectRequest,
+};
 
 /// The message for a select.
 #[must_use]
@@ -83,6 +85,55 @@ pub fn exemplars_from_wire(message: wire::ExemplarsResponse) -> Result<Vec<Exemp
         Ok(ExemplarSeries { labels, exemplars })
     });
     series.collect()
+}
+
+/// The message for a question about cardinality.
+#[must_use]
+pub fn cardinality_request_to_wire(request: &CardinalityRequest) -> wire::CardinalityRequest {
+    wire::CardinalityRequest {
+        names: request.names.clone(),
+        matchers: convert::matchers_to_wire(&request.matchers),
+        min_t: request.min_t,
+        max_t: request.max_t,
+    }
+}
+
+/// The question about cardinality of a message.
+pub fn cardinality_request_from_wire(message: wire::CardinalityRequest) -> Result<CardinalityRequest, InvalidMessage> {
+    let matchers = convert::matchers_from_wire(&message.matchers)?;
+    Ok(CardinalityRequest { names: message.names, matchers, min_t: message.min_t, max_t: message.max_t })
+}
+
+/// The message for numbers of series.
+#[must_use]
+pub fn cardinality_to_wire(cardinality: Cardinality) -> wire::CardinalityResponse {
+    let (min_t, max_t) = cardinality.times.unwrap_or((1, 0));
+    let labels = cardinality.labels.into_iter().map(|label| {
+        let (values, series) = label.values.into_iter().unzip();
+        wire::LabelCounts { name: label.name, values, series }
+    });
+    wire::CardinalityResponse {
+        series: cardinality.series,
+        chunks: cardinality.chunks,
+        min_t,
+        max_t,
+        labels: labels.collect(),
+        total_series: cardinality.total_series,
+    }
+}
+
+/// The numbers of series of a message.
+pub fn cardinality_from_wire(message: wire::CardinalityResponse) -> Result<Cardinality, InvalidMessage> {
+    let wire::CardinalityResponse { series, total_series, chunks, min_t, max_t, labels } = message;
+    let labels = labels.into_iter().map(|label| {
+        if label.values.len() != label.series.len() {
+            return Err(InvalidMessage(format!("{} values of a label with {} numbers of series", label.values.len(), label.series.len())));
+        }
+        Ok(LabelCounts { name: label.name, values: label.values.into_iter().zip(label.series).collect() })
+    });
+    let labels = labels.collect::<Result<_, _>>()?;
+    let times = (min_t <= max_t).then_some((min_t, max_t));
+    Ok(Cardinality { series, total_series, chunks, times, labels })
 }
 
 /// The message for names of blocks.
