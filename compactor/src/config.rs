@@ -1,10 +1,11 @@
 //! Settings of the compactor.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tsdb::compact::plan::Levels;
 
 /// Settings of the compactor. In YAML: `compactor:`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Widths of blocks after each level of compaction, in seconds, each a multiple of the one before. 7,200, 43,200 and 86,400: 2 h, 12 h, a day. Wider

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tsdb::wal::SyncPolicy;
 
 /// Settings of the ingester. In YAML: `ingester:`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The write-ahead log.
@@ -26,7 +27,7 @@ pub struct Config {
 }
 
 /// The write-ahead log. In YAML: `ingester.wal:`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WalSettings {
     /// When a push is answered. `interval` (default): when the log is written; what is written survives the end of the process at once, and a
@@ -39,7 +40,7 @@ pub struct WalSettings {
 }
 
 /// See [`WalSettings::sync`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SyncMode {
     /// Sync every `sync_interval_ms`.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Settings of the querier. In YAML: `querier:`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Longest time a query may run, in seconds; a request's `timeout` can shorten it. 120 as in Prometheus. Short values refuse heavy
@@ -28,6 +29,9 @@ pub struct Config {
     /// Bytes of the object store's blocks that are kept on the local disk, below `<data-dir>/blocks-cache`. 10 GiB; at least 64 MiB. What a query reads must fit, so this also
     /// bounds it; more makes repeated queries over old data faster. Not used if the store is a folder of this machine.
     pub block_cache_bytes: u64,
+    /// Queries that take at least this long are logged with their text, their tenant and the dashboard and panel that they are for, in milliseconds. 10,000; 0 logs
+    /// none.
+    pub slow_query_ms: u64,
 }
 
 impl Default for Config {
@@ -41,6 +45,7 @@ impl Default for Config {
             straggler_wait_ms: 500,
             bucket_index_refresh_seconds: 30,
             block_cache_bytes: 10 << 30,
+            slow_query_ms: 10_000,
         }
     }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::TenantId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Grace;
 
 /// Settings of the ruler. In YAML: `ruler:`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Patterns of rule files (`*`, `?`, `[…]`). None: there is nothing to do.

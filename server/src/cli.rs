@@ -27,7 +27,32 @@ pub enum Command {
     /// Work with PromQL: run test scripts, format and parse expressions.
     #[command(subcommand)]
     Promql(PromqlCommand),
+    /// Work with settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
 }
+
+/// What to do with settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the reference of all settings as Markdown: docs/configuration.md.
+    Reference,
+}
+
+/// Settings that are flags of `run` as well: the setting and the flag.
+pub const FLAGS: [(&str, &str); 11] = [
+    ("target", "target"),
+    ("data_dir", "data-dir"),
+    ("http_listen", "http-listen"),
+    ("grpc_listen", "grpc-listen"),
+    ("object_store.url", "object-store"),
+    ("coordinators", "coordinators"),
+    ("instance_id", "instance-id"),
+    ("zone", "zone"),
+    ("advertise", "advertise"),
+    ("replication_factor", "replication-factor"),
+    ("multitenancy", "multitenancy"),
+];
 
 /// What to do with rule files.
 #[derive(Debug, Subcommand)]
@@ -162,5 +187,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_is_a_setting() {
+        let command = super::Cli::command();
+        let run = command.find_subcommand("run").unwrap();
+        let mut flags: Vec<&str> = run.get_arguments().filter_map(clap::Arg::get_long).filter(|flag| *flag != "config").collect();
+        let mut named = super::FLAGS.map(|(_, flag)| flag).to_vec();
+        flags.sort_unstable();
+        named.sort_unstable();
+        assert_eq!(flags, named);
     }
 }

@@ -9,37 +9,42 @@ use std::path::PathBuf;
 
 use limits::Limits;
 use runtime::telemetry::LogFormat;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::target::Targets;
 
 mod layers;
+pub mod reference;
 
-pub use layers::{ConfigError, load};
+pub use layers::{ConfigError, flat, load};
 
 /// All settings of a process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The roles of this process: `all`, or a comma-separated list. Flag `--target`.
+    /// The roles of this process: `all`, or a comma-separated list of `coordinator`, `ingester`, `distributor`, `querier`, `compactor`, `ruler`.
+    #[schemars(with = "String")]
     pub target: Targets,
-    /// Everything local: WAL, Raft store. Flag `--data-dir`.
+    /// Everything local: write-ahead log, chunks of heads, blocks, Raft store.
     pub data_dir: PathBuf,
-    /// Listener of the HTTP API; port 0 picks one and logs it. Flag `--http-listen`.
+    /// Listener of the HTTP API; port 0 picks one and logs it.
+    #[schemars(with = "String")]
     pub http_listen: SocketAddr,
-    /// Listener for other roles; port 0 picks one and logs it. Flag `--grpc-listen`.
+    /// Listener for other roles; port 0 picks one and logs it.
+    #[schemars(with = "String")]
     pub grpc_listen: SocketAddr,
-    /// gRPC addresses of the Raft group, comma separated; empty for this process alone. Flag `--coordinators`.
+    /// gRPC addresses of the Raft group, comma separated; empty for this process alone.
     pub coordinators: String,
-    /// Name of this instance, unique per role and stable over restarts; empty takes the host's name. Flag `--instance-id`.
+    /// Name of this instance, unique per role and stable over restarts; empty takes the host's name.
     pub instance_id: String,
-    /// Failure domain of this instance. Flag `--zone`.
+    /// Failure domain of this instance: replicas of a series are spread over zones.
     pub zone: String,
-    /// `host:port` at which others reach the gRPC listener; empty takes the listen address. Flag `--advertise`.
+    /// `host:port` at which others reach the gRPC listener; empty takes the listen address.
     pub advertise: String,
-    /// Copies of each series: 1 or 3. 0 takes 1 for a process with all roles, else 3. Flag `--replication-factor`.
+    /// Copies of each series: 1 or 3. 0 takes 1 for a process with all roles, else 3. The same in every process.
     pub replication_factor: usize,
-    /// Off: every request belongs to the tenant `anonymous`. On: `X-Scope-OrgID` is required. Flag `--multitenancy`.
+    /// Off: every request belongs to the tenant `anonymous`. On: `X-Scope-OrgID` is required.
     pub multitenancy: bool,
     /// How long a stopping process waits for work in progress, in seconds. 30; keep it below the pod's termination grace.
     pub shutdown_timeout_seconds: u64,
@@ -47,6 +52,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Traces.
     pub otlp: OtlpConfig,
+    /// What clients that look for a certain product find.
+    pub compat: CompatConfig,
     /// Where blocks are kept.
     pub object_store: bucket::Settings,
     /// Settings of the distributor.
@@ -66,21 +73,44 @@ pub struct Config {
 }
 
 /// Logs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
     /// What is logged: a level, or directives such as `info,ingester=debug`.
     pub filter: String,
     /// `auto` (text on a terminal, JSON otherwise), `text` or `json`.
+    #[schemars(with = "String")]
     pub format: LogFormat,
 }
 
 /// Traces.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OtlpConfig {
     /// OTLP gRPC endpoint for spans, for example `http://127.0.0.1:4317`; empty exports nothing.
     pub endpoint: String,
+}
+
+/// What clients that look for a certain product find.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CompatConfig {
+    /// What `status/buildinfo` shows, by which Grafana decides what it offers. `mimir` (default): a Mimir, with what of its APIs there is. `prometheus`: a Prometheus, to
+    /// be read only; `status/flags` is answered as well. `none`: 404, which Grafana takes for Cortex.
+    pub buildinfo: BuildinfoFace,
+}
+
+/// See [`CompatConfig::buildinfo`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BuildinfoFace {
+    /// A Mimir.
+    #[default]
+    Mimir,
+    /// A Prometheus.
+    Prometheus,
+    /// Nothing: 404.
+    None,
 }
 
 impl Default for LogConfig {
@@ -105,6 +135,7 @@ impl Default for Config {
             shutdown_timeout_seconds: 30,
             log: LogConfig::default(),
             otlp: OtlpConfig::default(),
+            compat: CompatConfig::default(),
             object_store: bucket::Settings::default(),
             distributor: distributor::Config::default(),
             ingester: ingester::Config::default(),

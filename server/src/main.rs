@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Parser;
 use runtime::ShutdownTrigger;
 use runtime::telemetry::{Telemetry, TelemetryOptions};
-use server::cli::{Cli, Command, RunArgs};
+use server::cli::{Cli, Command, ConfigCommand, RunArgs};
 use server::{Config, Server, block_command, config, graph, promql_command, rules_command, signals};
 
 fn main() -> ExitCode {
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run(args),
         Command::Promql(command) => promql_command::run(command, &mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
         Command::Rules(command) => rules_command::run(command, &mut std::io::stdout().lock()).map(ExitCode::from),
+        Command::Config(ConfigCommand::Reference) => config::reference::print(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
         Command::Block(command) => block_command::run(command, &mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
     };
     match result {

@@ -13,6 +13,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
 use prometheus_client::registry::Registry;
 use runtime::clock::SharedClock;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -23,10 +24,11 @@ use crate::metrics::Metrics;
 mod transfer;
 
 /// How the store is called. In YAML: `object_store:`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The store's URL ([`crate::url`]); empty is a folder in the data directory. Flag `--object-store`.
+    /// `file://PATH`, `memory://`, `s3://BUCKET/PREFIX` with options `endpoint`, `region`, `virtual_hosted_style`, `anonymous`, `sse_kms_key_id`; `gs://BUCKET/PREFIX` with
+    /// `endpoint`, `service_account_file`; `az://CONTAINER/PREFIX` with `account`, `endpoint`. Empty: `bucket` in the data directory.
     pub url: String,
     /// How long one call may take, its retries included, in seconds. 60; 1 to 3,600. A part of an upload or download is a call of its own.
     pub timeout_seconds: u64,

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use model::TenantId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The limits of a tenant. In YAML: `limits:` for all tenants. Zero means "no limit" only where the field says so.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Labels per series, `__name__` included. 40.
@@ -43,7 +44,7 @@ pub struct Limits {
     pub max_query_memory_bytes: u64,
     /// Bytes of a PromQL expression. 64 KiB.
     pub max_query_expression_bytes: usize,
-    /// Nesting of a PromQL expression. 200.
+    /// Nesting of a PromQL expression; a chain of operators counts one level each. 200, at most 500.
     pub max_query_expression_depth: usize,
     /// Length of a query's time range, in milliseconds. 0 is no limit.
     pub max_query_length_ms: i64,
@@ -53,7 +54,7 @@ pub struct Limits {
 
 /// What a tenant's expressions may say and how they are evaluated, where Prometheus has a flag. In YAML: `limits.promql:`. The defaults are
 /// those of Prometheus.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PromqlFeatures {
     /// Functions and aggregations that may still change. Off.
