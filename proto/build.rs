@@ -5,6 +5,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "plimsoll/ingester/v1/ingester.proto",
         "plimsoll/coordinator/v1/coordinator.proto",
         "prometheus/remote_write_v1.proto",
+        "prometheus/remote_read.proto",
         "prometheus/remote_write_v2.proto",
     ];
     println!("cargo:rerun-if-changed=proto");
@@ -12,6 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         // Label blocks and chunks are slices of the received message, not copies.
         .bytes(".plimsoll.ingester.v1")
+        .bytes(".prometheus.v1.Chunk")
         .compile_fds(descriptors)?;
     Ok(())
 }

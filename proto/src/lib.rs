@@ -36,6 +36,14 @@ pub mod remote_write_v1 {
     pub use super::generated::remote_write_v1::*;
 }
 
+/// Remote read.
+pub mod remote_read {
+    pub use super::generated::remote_write_v1::{
+        Chunk, ChunkedReadResponse, ChunkedSeries, Label, LabelMatcher, Query, QueryResult, ReadRequest, ReadResponse, TimeSeries, chunk,
+        label_matcher, read_request,
+    };
+}
+
 /// Remote write 2.0.
 pub mod remote_write_v2 {
     pub use super::generated::remote_write_v2::*;

@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use model::TenantId;
 use promql::QueryError;
 use rpc::{CallContext, RpcError};
@@ -18,6 +18,8 @@ use crate::metrics::QueryLabels;
 use crate::queryable::to_query_error;
 use crate::service::Querier;
 
+mod absent;
+mod cardinality;
 mod expression;
 mod features;
 mod format;
@@ -26,7 +28,9 @@ mod json;
 mod metadata;
 mod params;
 mod query;
+mod read;
 mod selectors;
+mod slow;
 mod time;
 
 use params::Params;
@@ -47,6 +51,12 @@ pub fn router(querier: Querier) -> Router {
         .route("/labels", get(metadata::labels).post(metadata::labels))
         .route("/label/{name}/values", get(metadata::label_values))
         .route("/metadata", get(metadata::metadata))
+        .route("/read", post(read::read))
+        .route("/status/tsdb", get(cardinality::tsdb))
+        .route("/cardinality/label_names", get(cardinality::label_names).post(cardinality::label_names))
+        .route("/cardinality/label_values", get(cardinality::label_values).post(cardinality::label_values))
+        .route("/cardinality/active_series", get(cardinality::active_series).post(cardinality::active_series))
+        .merge(absent::router())
         .with_state(querier)
 }
 
@@ -55,6 +65,7 @@ pub(crate) struct Call {
     querier: Querier,
     tenant: TenantId,
     params: Params,
+    origin: slow::Origin,
 }
 
 impl Call {
@@ -73,7 +84,7 @@ impl Call {
             Bytes::new()
         };
         let params = Params::read(&form, parts.uri.query().unwrap_or_default())?;
-        Ok(Self { querier, tenant, params })
+        Ok(Self { querier, tenant, params, origin: slow::Origin::of(&parts.headers) })
     }
 
     /// The context of calls to others: the request's `timeout`, at most the configured one.

@@ -1,7 +1,7 @@
 //! The querier: PromQL and metadata over all ingesters that may hold a tenant's series.
 //!
 //! Duties: the Prometheus HTTP API ([`http`]), parsing and admission of queries ([`runner`]), asking every ingester side by side and
-//! merging what they say ([`ingesters`], [`merge`]), feeding the engine ([`queryable`]).
+//! merging what they say ([`ingesters`], [`merge`]), feeding the engine ([`queryable`]), saying what there is to query ([`directory`], [`cardinality`]).
 //!
 //! Not its duties: evaluation (`libs/promql`), knowing who is in the cluster (`libs/rpc`'s watch), authenticating (the server).
 //!
@@ -15,7 +15,9 @@
 //! not fetched: every hop is a bounded channel. Dropping a query's future cancels it everywhere.
 
 pub mod blocks;
+pub mod cardinality;
 pub mod config;
+pub mod directory;
 pub mod http;
 pub mod ingesters;
 pub mod merge;

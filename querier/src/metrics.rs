@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 /// Labels of a finished query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct QueryLabels {
-    /// `instant`, `range`, `series`, `labels`, `label_values`, `metadata`, `exemplars`, `parse`, `format`, `features`.
+    /// `instant`, `range`, `series`, `labels`, `label_values`, `metadata`, `exemplars`, `parse`, `format`, `features`, `read`, `cardinality`, `status`.
     pub kind: &'static str,
     /// `success` or Prometheus's `errorType`.
     pub result: &'static str,

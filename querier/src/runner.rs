@@ -18,6 +18,8 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::queryable::{ClusterQueryable, Sources};
 
+pub(crate) mod collect;
+
 /// Runs queries. Cheap to clone.
 #[derive(Clone)]
 pub struct Runner {
@@ -92,16 +94,10 @@ impl Runner {
         let expr = parse(&limits, query)?;
         let _turn = Turn::take(inner)?;
         let started = inner.clock.monotonic();
-        let deadline_ms = as_ms(started + ctx.deadline.remaining(inner.clock.as_ref()));
-        let clock = Arc::clone(&inner.clock);
-        let cancel = CancelToken::with_deadline(deadline_ms, move || as_ms(clock.monotonic()));
+        let cancel = inner.cancel_token(ctx);
         let _cancel_on_drop = CancelOnDrop(cancel.clone());
         let query_ctx = QueryContext {
-            storage: Arc::new(ClusterQueryable {
-                sources: inner.sources.clone(),
-                ctx: ctx.clone(),
-                runtime: tokio::runtime::Handle::current(),
-            }),
+            storage: Arc::new(inner.storage(ctx)),
             cancel,
             lookback_ms: options.lookback_ms,
             limits: Some(query_limits(&limits)),
@@ -146,6 +142,24 @@ impl Runner {
             inner.metrics.series.inc_by(result.stats.series_read);
         }
         result
+    }
+}
+
+impl Inner {
+    /// Where the samples of a call come from. Called on a thread of the async runtime.
+    fn storage(&self, ctx: &CallContext) -> ClusterQueryable {
+        ClusterQueryable {
+            sources: self.sources.clone(),
+            ctx: ctx.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        }
+    }
+
+    /// A token that expires with the call.
+    fn cancel_token(&self, ctx: &CallContext) -> CancelToken {
+        let deadline = self.clock.monotonic() + ctx.deadline.remaining(self.clock.as_ref());
+        let clock = Arc::clone(&self.clock);
+        CancelToken::with_deadline(as_ms(deadline), move || as_ms(clock.monotonic()))
     }
 }
 

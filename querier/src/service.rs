@@ -12,7 +12,9 @@ use runtime::{CpuPool, Tasks};
 use tokio::sync::watch;
 
 use crate::blocks::{Catalog, Store};
+use crate::cardinality::SeriesCounter;
 use crate::config::Config;
+use crate::directory::Directory;
 use crate::ingesters::Ingesters;
 use crate::metrics::Metrics;
 use crate::queryable::Sources;
@@ -43,8 +45,8 @@ pub struct Deps {
 #[derive(Clone)]
 pub struct Querier {
     pub(crate) runner: Runner,
-    pub(crate) ingesters: Ingesters,
-    pub(crate) store: Option<Store>,
+    pub(crate) directory: Directory,
+    pub(crate) counter: SeriesCounter,
     pub(crate) config: Config,
     pub(crate) limits: LimitsProvider,
     pub(crate) clock: SharedClock,
@@ -63,7 +65,9 @@ impl Querier {
         });
         let sources = Sources { ingesters: ingesters.clone(), store: store.clone(), tasks: deps.tasks };
         let runner = Runner::new(config.clone(), sources, deps.limits.clone(), Arc::clone(&deps.clock), metrics.clone());
-        Self { runner, ingesters, store, config, limits: deps.limits, clock: deps.clock, metrics }
+        let directory = Directory::new(ingesters.clone(), store);
+        let counter = SeriesCounter::new(ingesters, deps.replication_factor);
+        Self { runner, directory, counter, config, limits: deps.limits, clock: deps.clock, metrics }
     }
 
     /// What expressions of a tenant may say.

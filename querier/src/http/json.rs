@@ -96,6 +96,14 @@ pub(super) fn label_sets(sets: &[Labels], warnings: &[String]) -> Vec<u8> {
     out
 }
 
+/// `{"data":[…]}` around a list of label sets.
+pub(super) fn bare_label_sets(sets: &[Labels]) -> Vec<u8> {
+    let mut out = b"{\"data\":".to_vec();
+    array(&mut out, sets, labels);
+    out.push(b'}');
+    out
+}
+
 fn annotations(out: &mut Vec<u8>, kind: &str, texts: &[String]) {
     if texts.is_empty() {
         return;

@@ -1,13 +1,13 @@
 //! `series`, `labels`, `label/<name>/values`, `metadata`, `query_exemplars`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use axum::extract::{Extension, Path, Request, State};
 use axum::response::Response;
-use model::{Labels, Metadata};
+use model::{Exemplar, Labels};
 use promql::QueryError;
 use promql::parser::{self, Expr};
-use rpc::{ExemplarSeries, LabelValuesRequest, SeriesRequest};
+use rpc::{LabelValuesRequest, SeriesRequest};
 use serde_json::{Value, json};
 
 use super::query::cut;
@@ -38,7 +38,7 @@ pub(super) async fn exemplars(State(querier): Querying, Extension(tenant): Tenan
 
 /// How many results there may be.
 #[derive(Clone, Copy)]
-struct Bound {
+pub(super) struct Bound {
     /// What the caller wants at most; 0 for all.
     wanted: usize,
     /// `max_query_series`: what the caller may have at most.
@@ -46,19 +46,19 @@ struct Bound {
 }
 
 impl Bound {
-    fn of(call: &Call) -> Result<Self, ApiError> {
+    pub(super) fn of(call: &Call) -> Result<Self, ApiError> {
         let allowed = call.querier.limits.of(&call.tenant).max_query_series;
         Ok(Self { wanted: call.params.limit("limit")?, allowed })
     }
 
     /// One more than there may be, to see whether there are more.
-    fn ask_for(self) -> usize {
+    pub(super) fn ask_for(self) -> usize {
         let most = if self.wanted == 0 { self.allowed } else { self.wanted.min(self.allowed) };
         most.saturating_add(1)
     }
 
     /// Cuts to what is wanted, with a warning; more than what is allowed is an error.
-    fn apply<T>(self, items: &mut Vec<T>) -> Result<Vec<String>, ApiError> {
+    pub(super) fn apply<T>(self, items: &mut Vec<T>) -> Result<Vec<String>, ApiError> {
         if cut(items, self.wanted) {
             return Ok(vec![TRUNCATED.to_owned()]);
         }
@@ -80,17 +80,7 @@ async fn run_series(call: &Call) -> Result<Vec<u8>, ApiError> {
     }
     let request = series_request(call, bound.ask_for(), |e| ApiError::parameter("match[]", &e))?;
     let ctx = call.context()?;
-    let answers = call
-        .querier
-        .ingesters
-        .ask(|client| {
-            let (ctx, request) = (ctx.clone(), request.clone());
-            async move { client.series(&ctx, request).await }
-        })
-        .await?;
-    let mut sets: Vec<Labels> = answers.into_iter().flatten().collect();
-    sets.sort_unstable();
-    sets.dedup();
+    let mut sets = call.querier.directory.series(&ctx, request).await?;
     let warnings = bound.apply(&mut sets)?;
     Ok(write::label_sets(&sets, &warnings))
 }
@@ -99,15 +89,7 @@ async fn run_labels(call: &Call) -> Result<Vec<u8>, ApiError> {
     let bound = Bound::of(call)?;
     let request = series_request(call, bound.ask_for(), ApiError::bad_data)?;
     let ctx = call.context()?;
-    let answers = call
-        .querier
-        .ingesters
-        .ask(|client| {
-            let (ctx, request) = (ctx.clone(), request.clone());
-            async move { client.label_names(&ctx, request).await }
-        })
-        .await?;
-    strings(answers, bound)
+    strings(call.querier.directory.label_names(&ctx, request).await?, bound)
 }
 
 async fn run_label_values(call: &Call, name: &str) -> Result<Vec<u8>, ApiError> {
@@ -118,22 +100,12 @@ async fn run_label_values(call: &Call, name: &str) -> Result<Vec<u8>, ApiError> 
     }
     let series: SeriesRequest = series_request(call, bound.ask_for(), ApiError::bad_data)?;
     let ctx = call.context()?;
-    let answers = call
-        .querier
-        .ingesters
-        .ask(|client| {
-            let (ctx, request) = (ctx.clone(), LabelValuesRequest { name: name.clone(), series: series.clone() });
-            async move { client.label_values(&ctx, request).await }
-        })
-        .await?;
-    strings(answers, bound)
+    strings(call.querier.directory.label_values(&ctx, LabelValuesRequest { name, series }).await?, bound)
 }
 
-fn strings(answers: Vec<Vec<String>>, bound: Bound) -> Result<Vec<u8>, ApiError> {
-    let merged: BTreeSet<String> = answers.into_iter().flatten().collect();
-    let mut merged: Vec<String> = merged.into_iter().collect();
-    let warnings = bound.apply(&mut merged)?;
-    Ok(write::success(&Value::from(merged), &warnings))
+fn strings(mut texts: Vec<String>, bound: Bound) -> Result<Vec<u8>, ApiError> {
+    let warnings = bound.apply(&mut texts)?;
+    Ok(write::success(&Value::from(texts), &warnings))
 }
 
 async fn run_metadata(call: &Call) -> Result<Vec<u8>, ApiError> {
@@ -141,19 +113,9 @@ async fn run_metadata(call: &Call) -> Result<Vec<u8>, ApiError> {
     let per_metric = call.params.plain_limit("limit_per_metric")?;
     let family = call.params.get("metric").map(str::to_owned);
     let ctx = call.context()?;
-    let answers = call
-        .querier
-        .ingesters
-        .ask(|client| {
-            let (ctx, family) = (ctx.clone(), family.clone());
-            async move { client.metadata(&ctx, family).await }
-        })
-        .await?;
-    let mut families: BTreeMap<String, BTreeSet<Metadata>> = BTreeMap::new();
-    for entry in answers.into_iter().flatten() {
-        families.entry(entry.family.clone()).or_default().insert(entry);
-    }
+    let families = call.querier.directory.metadata(&ctx, family).await?;
     let shown = if limit == 0 { usize::MAX } else { limit };
+    let warnings = if families.len() > shown { vec![TRUNCATED.to_owned()] } else { Vec::new() };
     let shown_each = if per_metric == 0 { usize::MAX } else { per_metric };
     let data: serde_json::Map<String, Value> = families
         .into_iter()
@@ -164,7 +126,7 @@ async fn run_metadata(call: &Call) -> Result<Vec<u8>, ApiError> {
             (name, Value::from(entries))
         })
         .collect();
-    Ok(write::success(&Value::from(data), &[]))
+    Ok(write::success(&Value::from(data), &warnings))
 }
 
 async fn run_exemplars(call: &Call) -> Result<Vec<u8>, ApiError> {
@@ -183,15 +145,7 @@ async fn run_exemplars(call: &Call) -> Result<Vec<u8>, ApiError> {
     }
     let request = SeriesRequest { selectors, min_t, max_t, limit: 0 };
     let ctx = call.context()?;
-    let answers = call
-        .querier
-        .ingesters
-        .ask(|client| {
-            let (ctx, request) = (ctx.clone(), request.clone());
-            async move { client.exemplars(&ctx, request).await }
-        })
-        .await?;
-    Ok(exemplar_response(answers.into_iter().flatten()))
+    Ok(exemplar_response(&call.querier.directory.exemplars(&ctx, request).await?))
 }
 
 /// The matchers of every selector; the depth of the tree is bounded by the parser.
@@ -217,18 +171,12 @@ fn collect_selectors(expr: &Expr, out: &mut Vec<std::sync::Arc<[model::Matcher]>
     }
 }
 
-/// `[{"seriesLabels":{…},"exemplars":[{"labels":{…},"value":"…","timestamp":…}]}]`, replicas merged.
-fn exemplar_response(series: impl Iterator<Item = ExemplarSeries>) -> Vec<u8> {
-    let mut merged: BTreeMap<Labels, Vec<model::Exemplar>> = BTreeMap::new();
-    for s in series {
-        merged.entry(s.labels).or_default().extend(s.exemplars);
-    }
+/// `[{"seriesLabels":{…},"exemplars":[{"labels":{…},"value":"…","timestamp":…}]}]`.
+fn exemplar_response(series: &BTreeMap<Labels, Vec<Exemplar>>) -> Vec<u8> {
     let mut out = b"{\"status\":\"success\",\"data\":[".to_vec();
-    for (i, (labels, mut exemplars)) in merged.into_iter().enumerate() {
-        exemplars.sort_by(|a, b| a.t.cmp(&b.t).then_with(|| a.labels.cmp(&b.labels)));
-        exemplars.dedup();
+    for (i, (labels, exemplars)) in series.iter().enumerate() {
         out.extend_from_slice(if i == 0 { b"{\"seriesLabels\":" } else { b",{\"seriesLabels\":" });
-        write::labels(&mut out, &labels);
+        write::labels(&mut out, labels);
         out.extend_from_slice(b",\"exemplars\":[");
         for (j, exemplar) in exemplars.iter().enumerate() {
             out.extend_from_slice(if j == 0 { b"{\"labels\":" } else { b",{\"labels\":" });

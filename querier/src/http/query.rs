@@ -3,9 +3,10 @@
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use promql::{QueryResult, QueryValue};
+use rpc::CallContext;
 
 use super::time::{parse_duration, parse_time};
-use super::{ApiError, Call, Querying, Tenant, handle, json, selectors};
+use super::{ApiError, Call, Querying, Tenant, handle, json, selectors, slow};
 use crate::runner::{RunOptions, When};
 
 /// Points per series of a range query, Prometheus's own limit.
@@ -23,7 +24,7 @@ async fn run_instant(call: &Call) -> Result<Vec<u8>, ApiError> {
     let limit = call.params.limit("limit")?;
     let t = selectors::time(&call.params, "time", call.querier.clock.now_ms())?;
     let ctx = call.context()?;
-    let result = call.querier.runner.run(&ctx, query(call), When::At(t), options(call)?).await?;
+    let result = run(call, &ctx, When::At(t)).await?;
     Ok(respond(call, result, limit))
 }
 
@@ -46,8 +47,16 @@ async fn run_range(call: &Call) -> Result<Vec<u8>, ApiError> {
         ));
     }
     let ctx = call.context()?;
-    let result = call.querier.runner.run(&ctx, query(call), When::Range { start, end, step }, options(call)?).await?;
+    let result = run(call, &ctx, When::Range { start, end, step }).await?;
     Ok(respond(call, result, limit))
+}
+
+async fn run(call: &Call, ctx: &CallContext, when: When) -> Result<QueryResult, ApiError> {
+    let (clock, options) = (&call.querier.clock, options(call)?);
+    let started = clock.monotonic();
+    let result = call.querier.runner.run(ctx, query(call), when, options).await.map_err(ApiError::from);
+    slow::log(call, query(call), when, clock.monotonic().saturating_sub(started), &result);
+    result
 }
 
 fn query(call: &Call) -> &str {

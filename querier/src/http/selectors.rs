@@ -29,7 +29,7 @@ pub(super) fn time(params: &Params, name: &str, default: i64) -> Result<i64, Api
 }
 
 /// One `match[]`: a bare selector with at least one matcher that does not match the empty string.
-fn selector(text: &str) -> Result<Arc<[Matcher]>, String> {
+pub(super) fn selector(text: &str) -> Result<Arc<[Matcher]>, String> {
     let matchers = parser::parse_selector(text, &ParseOptions::default()).map_err(|e| e.to_string())?;
     if matchers.iter().all(Matcher::matches_empty) {
         return Err("match[] must contain at least one non-empty matcher".to_owned());
