@@ -128,6 +128,7 @@ impl Server {
             snapshot: built.watch.receiver(),
             ingester: built.ingester.clone(),
             clock: Arc::clone(&parts.clock),
+            started_ms: parts.clock.now_ms(),
             tasks: parts.tasks.clone(),
         };
         let router = crate::http::router(std::mem::take(&mut built.routes), admin, built.http_metrics.clone(), parts.config.multitenancy);

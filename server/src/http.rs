@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, Version, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -21,6 +21,7 @@ mod listener;
 mod process_metrics;
 pub mod readiness;
 mod ring_page;
+mod status;
 mod tenant;
 
 pub use instrument::HttpMetrics;
@@ -62,8 +63,9 @@ pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: 
         .route("/config", get(admin::config))
         .route("/ring", get(admin::ring))
         .route("/ingester/flush", post(flush::flush))
-        .route("/api/v1/status/buildinfo", get(buildinfo::buildinfo))
-        .route("/prometheus/api/v1/status/buildinfo", get(buildinfo::buildinfo))
+        .nest("/api/v1/status", status())
+        .nest("/prometheus/api/v1/status", status())
+        .route("/alertmanager/api/v1/status/buildinfo", get(buildinfo::buildinfo))
         .with_state(Arc::new(admin));
     let operating = operating.merge(routes.compactor.unwrap_or_default());
     // Small answers cost more to compress than to send.
@@ -71,9 +73,19 @@ pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: 
     tenanted
         .merge(operating)
         .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(compression)
         .layer(middleware::from_fn_with_state(metrics, instrument::record))
         .layer(CatchPanicLayer::custom(panicked))
+}
+
+/// What a process says about itself beside the query API.
+fn status() -> Router<Arc<Admin>> {
+    Router::new()
+        .route("/buildinfo", get(buildinfo::buildinfo))
+        .route("/config", get(status::config))
+        .route("/flags", get(status::flags))
+        .route("/runtimeinfo", get(status::runtimeinfo))
 }
 
 fn not_yet_encoded(_status: StatusCode, _version: Version, headers: &HeaderMap, _extensions: &Extensions) -> bool {
@@ -91,10 +103,31 @@ pub(crate) fn api_error(status: StatusCode, kind: &str, message: &str) -> Respon
 
 async fn not_found(uri: Uri) -> Response {
     let path = uri.path();
-    if path.starts_with("/api/") || path.starts_with("/prometheus/") {
-        return api_error(StatusCode::NOT_FOUND, "not_found", "404 page not found");
+    if is_api(path) {
+        return page_not_found();
     }
     (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
+}
+
+/// Whether clients of the API ask here, which read JSON.
+fn is_api(path: &str) -> bool {
+    ["/api/", "/prometheus/", "/alertmanager/"].iter().any(|prefix| path.starts_with(prefix))
+}
+
+/// "page not found" is what Grafana looks for to tell a product without an API from one whose call failed.
+fn page_not_found() -> Response {
+    api_error(StatusCode::NOT_FOUND, "not_found", "404 page not found")
+}
+
+/// Prometheus answers OPTIONS with nothing, everywhere.
+async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    if is_api(uri.path()) {
+        return api_error(StatusCode::METHOD_NOT_ALLOWED, "bad_data", &format!("{method} is not allowed here"));
+    }
+    (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n").into_response()
 }
 
 /// A handler panicked: a defect. The panic hook has logged it; the caller learns that it was not their fault, and others go on.

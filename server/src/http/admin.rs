@@ -33,6 +33,8 @@ pub struct Admin {
     pub ingester: Option<ingester::Ingester>,
     /// Time.
     pub clock: SharedClock,
+    /// When the process started, in milliseconds since the epoch.
+    pub started_ms: i64,
     /// Tasks that outlive the request that asked for them.
     pub tasks: Tasks,
 }
