@@ -94,8 +94,14 @@ pub struct Single {
 impl Single {
     /// Starts `plimsoll run` with further flags.
     pub async fn start(args: &[&str]) -> anyhow::Result<Self> {
+        Self::start_with_env(args, &[]).await
+    }
+
+    /// The same with environment variables.
+    pub async fn start_with_env(args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
-        let mut node = Node::new("plimsoll", dir.path(), args)?;
+        let node = Node::new("plimsoll", dir.path(), args)?;
+        let mut node = env.iter().fold(node, |node, (name, value)| node.with_env(name, value));
         node.start().await?;
         Ok(Self { node, _dir: dir })
     }

@@ -38,6 +38,12 @@ impl Prometheus {
         Self::start(dir, config, &args).await
     }
 
+    /// One that scrapes nothing, has nothing, and reads from this URL.
+    pub async fn reading_from(url: &str) -> anyhow::Result<Self> {
+        let dir = tempfile::tempdir()?;
+        Self::start(dir, &format!("remote_read: [{{url: '{url}', read_recent: true}}]\n"), &[]).await
+    }
+
     async fn start(dir: TempDir, config: &str, more: &[String]) -> anyhow::Result<Self> {
         let at = format!("127.0.0.1:{}", free_port()?);
         let path = dir.path().join("prometheus.yml");

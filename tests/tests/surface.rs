@@ -160,35 +160,3 @@ async fn remote_write_2_reports_what_it_wrote() -> anyhow::Result<()> {
     ensure!(exemplars[0]["exemplars"][0]["labels"]["trace_id"] == "abc", "{exemplars}");
     Ok(())
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_grafana_asks_first() -> anyhow::Result<()> {
-    let single = Single::start(&[]).await?;
-    let client = single.node.client();
-    // The health check.
-    let url = format!("{}/prometheus/api/v1/query", client.base());
-    let answer: Value = client.http().post(&url).form(&[("query", "1+1"), ("time", "4")]).send().await?.json().await?;
-    ensure!(answer["data"] == serde_json::json!({"resultType": "scalar", "result": [4, "2"]}), "{answer}");
-    // The exemplar probe, in milliseconds.
-    let now = now_ms();
-    let form = [("query", "test".to_owned()), ("start", (now - 1_000).to_string()), ("end", now.to_string())];
-    let response = client.http().post(format!("{}/prometheus/api/v1/query_exemplars", client.base())).form(&form).send().await?;
-    let (status, body) = (response.status(), response.text().await?);
-    ensure!(status == 200 && body == "{\"status\":\"success\",\"data\":[]}", "{status} {body}");
-    // POST is refused where Prometheus has only GET.
-    let response = client.http().post(format!("{}/prometheus/api/v1/label/job/values", client.base())).send().await?;
-    ensure!(response.status() == 405, "{}", response.status());
-    // A limit cuts and says so.
-    for i in 0..5 {
-        let (status, body) = client.push_raw("application/x-protobuf", one_series(&format!("m{i}"))?, None).await?;
-        ensure!(status < 300, "{status}: {body}");
-    }
-    let (_, body) = client.get("/prometheus/api/v1/label/__name__/values?limit=2").await?;
-    ensure!(body.contains("results truncated due to limit") && body.contains("\"m1\"") && !body.contains("\"m2\""), "{body}");
-    // Compression when asked for: the client asks, and undoes it.
-    let many: String =
-        (0..200).map(|i| format!("label_replace(vector({i}),\"n\",\"{i}\",\"\",\"\")")).collect::<Vec<_>>()[..90].join(" or ");
-    let response = client.http().post(&url).header("Accept-Encoding", "gzip").form(&[("query", many.as_str())]).send().await?;
-    ensure!(response.status() == 200, "{}", response.text().await?);
-    Ok(())
-}
