@@ -29,8 +29,8 @@ pub use coordinator::{CoordinatorClient, Lease, Registration, SnapshotStream};
 pub use coordinator_grpc::GrpcCoordinatorClient;
 pub use error::{RpcError, RpcErrorKind};
 pub use ingester::{
-    Cardinality, CardinalityRequest, ExemplarSeries, HELD_FOR, IngesterClient, IngesterPool, LabelCounts, LabelNamesRequest, LabelValuesRequest,
-    PushSlice, SelectBatch, SelectStream, SeriesRequest, StreamSelectRequest,
+    Cardinality, CardinalityRequest, ExemplarSeries, HELD_FOR, IngesterClient, IngesterPool, LabelCounts, LabelNamesRequest,
+    LabelValuesRequest, PushSlice, SelectBatch, SelectStream, SeriesRequest, StreamSelectRequest,
 };
 pub use ingester_grpc::{GrpcIngesterClient, GrpcIngesterPool};
 pub use membership::{Membership, MembershipStatus};
