@@ -162,8 +162,11 @@ async fn numbers_of_series_count_copies_once() -> anyhow::Result<()> {
     ensure!(active == json!({"data": [series("a:9100"), series("b:9100")]}), "{active}");
 
     let tsdb = grafana.get("status/tsdb", &[("limit", "2")]).await?.data()?;
-    let head = json!({"numSeries": SERIES, "numLabelPairs": 8, "chunkCount": SERIES, "minTime": times[0], "maxTime": times[4]});
-    ensure!(tsdb["headStats"] == head, "{tsdb}");
+    let head = &tsdb["headStats"];
+    ensure!(head["numSeries"] == SERIES && head["numLabelPairs"] == 8, "{tsdb}");
+    ensure!(head["minTime"] == times[0] && head["maxTime"] == times[4], "{tsdb}");
+    // More where a chunk ended within that minute.
+    ensure!(head["chunkCount"].as_u64().is_some_and(|chunks| chunks >= SERIES as u64), "{tsdb}");
     let top = json!([{"name": "demo_requests_total", "value": 2}, {"name": "demo_temperature", "value": 2}]);
     ensure!(tsdb["seriesCountByMetricName"] == top, "{tsdb}");
     ensure!(tsdb["seriesCountByLabelValuePair"][0] == json!({"name": "job=demo", "value": 5}), "{tsdb}");

@@ -60,6 +60,9 @@ async fn decode_request(body: Body) -> Result<ReadRequest, ApiError> {
     };
     let wrong = |problem: String| ApiError::bad_data(format!("the read request cannot be read: {problem}"));
     let compressed = axum::body::to_bytes(body, MAX_REQUEST_BYTES).await.map_err(|_| too_large())?;
+    if compressed.is_empty() {
+        return Err(wrong("it is empty".to_owned()));
+    }
     let claimed = snap::raw::decompress_len(&compressed).map_err(|e| wrong(e.to_string()))?;
     if claimed > MAX_REQUEST_BYTES {
         return Err(too_large());
