@@ -11,8 +11,8 @@ use promql::limits::QueryLimits;
 use promql::parser::{self, Expr, ParseOptions};
 use promql::{Engine, EngineOptions, ExplainClock, Features, QueryContext, QueryError, QueryResult, QueryTimings};
 use rpc::{CallContext, QueryRunner};
-use runtime::clock::SharedClock;
 use runtime::CpuPool;
+use runtime::clock::SharedClock;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -148,11 +148,7 @@ impl Runner {
 impl Inner {
     /// Where the samples of a call come from. Called on a thread of the async runtime.
     fn storage(&self, ctx: &CallContext) -> ClusterQueryable {
-        ClusterQueryable {
-            sources: self.sources.clone(),
-            ctx: ctx.clone(),
-            runtime: tokio::runtime::Handle::current(),
-        }
+        ClusterQueryable { sources: self.sources.clone(), ctx: ctx.clone(), runtime: tokio::runtime::Handle::current() }
     }
 
     /// A token that expires with the call.

@@ -19,11 +19,8 @@ use model::Labels;
 use s3server::S3Server;
 use serde_json::Value;
 
-const KEYS: [(&str, &str); 3] = [
-    ("AWS_ACCESS_KEY_ID", "key"),
-    ("AWS_SECRET_ACCESS_KEY", "secret-of-the-test"),
-    ("PLIMSOLL_QUERIER_BUCKET_INDEX_REFRESH_SECONDS", "1"),
-];
+const KEYS: [(&str, &str); 3] =
+    [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret-of-the-test"), ("PLIMSOLL_QUERIER_BUCKET_INDEX_REFRESH_SECONDS", "1")];
 
 fn s3() -> (S3Server, String) {
     let server = S3Server::with_keys(&["metrics"], "key", "secret-of-the-test");
@@ -128,7 +125,11 @@ async fn what_a_prometheus_wrote_is_answered_from_object_storage_alone() -> anyh
     ensure!(merged.len() == ranges.len() && merged.len() * 3 == shipped.len(), "one block of each range: {merged:?}");
     let bytes_merged: u64 = merged.iter().map(|block| bytes_below(block)).sum::<anyhow::Result<u64>>()?;
     let samples = samples_once(&merged)?;
-    println!("{} blocks of {bytes_shipped} bytes became {} of {bytes_merged} bytes with {samples} samples, each once", shipped.len(), merged.len());
+    println!(
+        "{} blocks of {bytes_shipped} bytes became {} of {bytes_merged} bytes with {samples} samples, each once",
+        shipped.len(),
+        merged.len()
+    );
     let points = same(&before, &answers(&querier, t).await?)?;
     println!("after the merge: {points} points, unchanged");
 

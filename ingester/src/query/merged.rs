@@ -2,8 +2,8 @@
 
 use model::{Chunk, Labels, Projection, SeriesChunks, SeriesHash};
 use rpc::StreamSelectRequest;
-use tsdb::block::{BlockUnion, Part};
 use tsdb::block::recode::{OverlapStats, merge_overlaps};
+use tsdb::block::{BlockUnion, Part};
 use tsdb::head::{SelectOrder, SeriesRef};
 
 use super::sources::Sources;

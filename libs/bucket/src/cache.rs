@@ -136,7 +136,8 @@ impl BlockCache {
 
     async fn open_block(&self, tenant: &TenantId, block: Ulid) -> Result<Arc<HashedBlock>, OpenError> {
         let runtime = tokio::runtime::Handle::current();
-        let opening: Box<dyn FnOnce() -> Result<HashedBlock, BlockError> + Send> = match self.bucket.local_path(&Key::block(tenant, block)) {
+        let opening: Box<dyn FnOnce() -> Result<HashedBlock, BlockError> + Send> = match self.bucket.local_path(&Key::block(tenant, block))
+        {
             Some(dir) => Box::new(move || HashedBlock::open(Arc::new(RealFs), &dir)),
             None => {
                 let objects = self.bucket.list(&Key::block(tenant, block), MAX_BLOCK_OBJECTS).await?;
@@ -149,6 +150,3 @@ impl BlockCache {
         opened.map(Arc::new).map_err(|error| OpenError::Block { block, error: Arc::new(error) })
     }
 }
-
-#[cfg(test)]
-mod tests;

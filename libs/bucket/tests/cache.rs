@@ -76,7 +76,12 @@ fn matcher(name: &str, op: MatchOp, value: &str) -> Matcher {
 fn selections() -> Vec<(Vec<Matcher>, i64, i64)> {
     let one = vec![matcher("pod", MatchOp::Equal, "pod-0123"), matcher("mode", MatchOp::NotEqual, "idle")];
     let some = vec![matcher("pod", MatchOp::Regex, "pod-01.*")];
-    vec![(one, 0, 7_200_000), (some, 1_000_000, 2_000_000), (vec![matcher("mode", MatchOp::Equal, "user")], 0, 7_200_000), (vec![], 3_000_000, 3_000_000)]
+    vec![
+        (one, 0, 7_200_000),
+        (some, 1_000_000, 2_000_000),
+        (vec![matcher("mode", MatchOp::Equal, "user")], 0, 7_200_000),
+        (vec![], 3_000_000, 3_000_000),
+    ]
 }
 
 type Read = Vec<(Labels, Vec<(i64, i64, bytes::Bytes)>)>;

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     fn ulid(n: u128) -> Ulid {
-        Ulid::from_bits(n)
+        Ulid::new(0, n)
     }
 
     fn block(name: u128, range: (i64, i64), level: u32, sources: &[u128]) -> IndexedBlock {

@@ -16,7 +16,7 @@ use crate::config::{BuildinfoFace, flat};
 pub(super) async fn config(State(admin): State<Arc<Admin>>) -> Response {
     match serde_yaml_ng::to_string(&admin.config) {
         Ok(yaml) => success(&json!({ "yaml": yaml })),
-        Err(error) => super::api_error(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "internal", &error.to_string()),
+        Err(error) => super::api_error(http::StatusCode::INTERNAL_SERVER_ERROR, "internal", &error.to_string()),
     }
 }
 

@@ -27,14 +27,7 @@ pub(super) struct BlockFs {
 }
 
 impl BlockFs {
-    pub(super) fn new(
-        bucket: Bucket,
-        tenant: &TenantId,
-        block: Ulid,
-        objects: &[ObjectInfo],
-        runtime: Handle,
-        space: Weak<Space>,
-    ) -> Self {
+    pub(super) fn new(bucket: Bucket, tenant: &TenantId, block: Ulid, objects: &[ObjectInfo], runtime: Handle, space: Weak<Space>) -> Self {
         let prefix = Key::block(tenant, block);
         let inside = objects.iter().filter(|object| object.key.as_str().starts_with(prefix.as_str()));
         let files = inside.map(|object| (PathBuf::from(object.key.as_str()), (object.key.clone(), object.len))).collect();

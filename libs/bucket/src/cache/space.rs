@@ -131,11 +131,6 @@ impl Space {
     fn count(&self, open: &Open) {
         self.metrics.open.set(i64::try_from(open.blocks.len()).unwrap_or(i64::MAX));
     }
-
-    #[cfg(test)]
-    pub(super) fn used(&self) -> u64 {
-        self.used.load(Relaxed)
-    }
 }
 
 impl Open {
