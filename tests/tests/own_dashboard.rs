@@ -66,6 +66,8 @@ async fn the_dashboard_asks_for_metrics_that_there_are() -> anyhow::Result<()> {
     let client = single.node.client();
     push_example(&client).await?;
     let grafana = Datasource::new(&client, "/prometheus");
+    // Families with labels are there from the first of their series on.
+    grafana.post("query", &[("query", "demo_temperature")]).await?.data()?;
     let there = exported(&client.get("/metrics").await?.1);
     for expression in all {
         let query = expression.replace("$job", "plimsoll").replace("$__rate_interval", "1m0s");

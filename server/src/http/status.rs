@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use promql::functions::date::rfc3339;
 use serde_json::{Map, Value, json};
 
 use super::admin::Admin;
-use super::{page_not_found, process_metrics};
+use super::{api_error, page_not_found, process_metrics};
 use crate::config::{BuildinfoFace, flat};
 
 /// The settings in force as YAML; what [`super::admin::config`] shows.
 pub(super) async fn config(State(admin): State<Arc<Admin>>) -> Response {
     match serde_yaml_ng::to_string(&admin.config) {
         Ok(yaml) => success(&json!({ "yaml": yaml })),
-        Err(error) => super::api_error(http::StatusCode::INTERNAL_SERVER_ERROR, "internal", &error.to_string()),
+        Err(error) => api_error(StatusCode::INTERNAL_SERVER_ERROR, "internal", &error.to_string()),
     }
 }
 
