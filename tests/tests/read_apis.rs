@@ -109,9 +109,8 @@ async fn prometheus_reads_from_here() -> anyhow::Result<()> {
     let times = push_example(&client).await?;
     let prometheus = Prometheus::reading_from(&format!("{}/api/v1/read", client.base())).await?;
     let (start, end) = (seconds(times[0]), seconds(times[4]));
-    for query in
-        ["demo_temperature", "sum(rate(demo_requests_total[1m])) by (instance)", "{job=\"demo\"}", "histogram_sum(demo_latency_seconds)"]
-    {
+    // Floats: the reader in 2.42 leaves histograms out.
+    for query in ["demo_temperature", "sum(rate(demo_requests_total[1m])) by (instance)", "{job=\"demo\",instance!=\"\"}"] {
         let ours = client.query_range(query, &start, &end, "15").await?;
         let theirs = prometheus.client.query_range(query, &start, &end, "15").await?;
         let sorted = |data: &Value| {
