@@ -1,4 +1,5 @@
 """What `ci/helm` runs: renders, lints and validates the chart, and keeps its README's table of values."""
+import functools
 import json
 import pathlib
 import re
@@ -11,8 +12,8 @@ import yaml
 CHART = pathlib.Path("helm/plimsoll")
 # The namespace and release that tests expect.
 NAMESPACE, RELEASE = "metrics", "plimsoll"
-# The oldest Kubernetes that the chart takes, one in the middle, the newest known here.
-VERSIONS = ["1.30", "1.34", "1.37"]
+# The oldest Kubernetes that the chart takes, and the newest known here.
+VERSIONS = ["1.30", "1.37"]
 # Values that Helm must refuse, and a piece of what it says.
 REFUSED = {
     "image.repository is empty": {"image": {"repository": ""}},
@@ -30,6 +31,9 @@ REFUSED = {
 }
 ENOUGH = {"image": {"repository": "plimsoll"}, "objectStore": {"url": "s3://plimsoll?region=eu-central-1"}}
 
+# The loader in C, where PyYAML has it.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 def merged(base, over):
     both = [k for k in over if isinstance(over[k], dict) and isinstance(base.get(k), dict)]
@@ -37,35 +41,40 @@ def merged(base, over):
 
 
 def documents(text):
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in yaml.load_all(text, LOADER) if document]
 
 
-def validate(document):
-    """What Kubernetes' schemas find wrong; kinds that are not Kubernetes' own are checked elsewhere."""
+@functools.lru_cache(maxsize=None)
+def validate(text):
+    """What Kubernetes' schemas find wrong with a document; kinds that are not Kubernetes' own are checked elsewhere. Value sets share most documents."""
+    document = json.loads(text)
     if document["apiVersion"].startswith("monitoring.coreos.com/"):
         return []
     problems = []
     for version in VERSIONS:
         try:
             kubernetes_validate.validate(document, version, strict=True)
-        except Exception as error:
-            problems.append(f"{document['kind']} {document['metadata']['name']}, Kubernetes {version}: {error}")
+        except kubernetes_validate.ValidationError as error:
+            problems.append(f"{document['kind']} {document['metadata']['name']}, Kubernetes {version}: {error.message}")
     return problems
 
 
 def render_set(chart, values):
-    """One value set: its objects, notes, and all that is wrong with them."""
+    """One value set: its objects and notes."""
     chart.validate_schema(values)
     files = chart.render(values, name=RELEASE, namespace=NAMESPACE, is_install=True)
-    notes = "".join(text for name, text in files.items() if name.endswith("NOTES.txt"))
-    objects = [d for name, text in sorted(files.items()) if not name.endswith(("NOTES.txt", ".tpl")) for d in documents(text)]
     upgraded = chart.render(values, name=RELEASE, namespace=NAMESPACE, is_install=False, is_upgrade=True, revision=2)
+    notes = [text for name, text in [*files.items(), *upgraded.items()] if name.endswith("NOTES.txt")]
+    objects = [d for name, text in sorted(files.items()) if not name.endswith(("NOTES.txt", ".tpl")) for d in documents(text)]
+    return {"objects": objects, "notes": notes}
+
+
+def problems(values, objects):
+    """All that Helm and Kubernetes find wrong with a value set."""
     lint = helm_python.lint(str(CHART), values, strict=True, namespace=NAMESPACE)
     # 1 is information only: "icon is recommended".
-    problems = [m["error"] for m in lint["messages"] if m["severity"] > 1] + lint["errors"]
-    problems += [problem for document in objects for problem in validate(document)]
-    upgrade_notes = "".join(text for name, text in upgraded.items() if name.endswith("NOTES.txt"))
-    return {"objects": objects, "notes": notes, "upgrade_notes": upgrade_notes, "problems": problems}
+    found = [m["error"] for m in lint["messages"] if m["severity"] > 1] + lint["errors"]
+    return found + [problem for document in objects for problem in validate(json.dumps(document, sort_keys=True))]
 
 
 def refusals(chart):
@@ -82,15 +91,28 @@ def refusals(chart):
     return said
 
 
-def render():
-    chart = helm_python.Chart.load(str(CHART))
-    sets = {}
+def value_sets():
     for path in sorted([*CHART.glob("ci/*.yaml"), *CHART.glob("sizes/*.yaml")]):
-        values = yaml.safe_load(path.read_text())
+        values = yaml.load(path.read_text(), LOADER)
         # Files of sizes say nothing about the place.
-        sets[path.stem] = render_set(chart, merged(ENOUGH, values) if path.parent.name == "sizes" else values)
+        yield path.stem, merged(ENOUGH, values) if path.parent.name == "sizes" else values
+
+
+def render(names):
+    chart = helm_python.Chart.load(str(CHART))
+    sets = {name: render_set(chart, values) for name, values in value_sets() if not names or name in names}
+    json.dump({"sets": sets}, sys.stdout)
+
+
+def check():
+    chart = helm_python.Chart.load(str(CHART))
+    sets = {name: render_set(chart, values) for name, values in value_sets()}
+    for name, values in value_sets():
+        sets[name]["problems"] = problems(values, sets[name]["objects"])
+    # That the schemas are looked at: this object has a field too many.
+    broken = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "broken"}, "dta": {}}
     versions = {"helm": helm_python.helm_sdk_version(), "kubernetes": VERSIONS}
-    json.dump({"versions": versions, "sets": sets, "refused": refusals(chart)}, sys.stdout)
+    json.dump({"versions": versions, "sets": sets, "refused": refusals(chart), "broken": validate(json.dumps(broken))}, sys.stdout)
 
 
 def entries(lines):
@@ -114,22 +136,25 @@ def table():
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     commented = dict(entries((CHART / "values.yaml").read_text().splitlines()))
     # A key that several components share is explained where it stands first.
+    components = [key for key, value in values.items() if isinstance(value, dict) and "resources" in value and "image" not in value]
     shared = {}
     for path, comment in commented.items():
-        shared.setdefault(".".join(path.split(".")[1:]) or path, comment)
+        section, _, rest = path.partition(".")
+        if section in components and comment:
+            shared.setdefault(rest, comment)
     rows = ["| key | default | meaning |", "|---|---|---|"]
 
     def walk(value, path):
-        comment = commented.get(path, "")
-        if isinstance(value, dict) and value and not comment and path:
+        section, _, rest = path.partition(".")
+        meaning = commented.get(path) or (section in components and shared.get(rest)) or LEAVES.get(path.split(".")[-1])
+        if isinstance(value, dict) and value and not meaning:
             for key in value:
                 walk(value[key], f"{path}.{key}")
             return
-        default = json.dumps(value, separators=(", ", ": ")) if not isinstance(value, str) else value or "''"
-        meaning = comment or shared.get(".".join(path.split(".")[1:])) or LEAVES.get(path.split(".")[-1], "")
         if not meaning:
             sys.exit(f"helm/plimsoll/values.yaml: {path} has no comment")
-        rows.append(f"| `{path}` | `{default}` | {meaning} |".replace("||", "\\|\\|"))
+        default = value or "''" if isinstance(value, str) else json.dumps(value)
+        rows.append(f"| `{path}` | `{default}` | {meaning} |")
 
     for key in values:
         walk(values[key], key)
@@ -140,7 +165,7 @@ def table():
 LEAVES = {
     "minReplicas": "Fewest pods", "maxReplicas": "Most pods", "className": "Class", "hosts": "Host names", "labels": "Labels of it",
     "annotations": "Annotations of it", "interval": "How often", "scrapeTimeout": "How long a scrape may take", "tag": "Its tag",
-    "digest": "Its digest", "whenScaled": "The same, when the StatefulSet gets smaller", "cpu": "CPU", "memory": "Memory",
+    "digest": "Its digest", "whenScaled": "The same, when the StatefulSet gets smaller", "resources": "Requests and limits",
 }
 
 
@@ -157,7 +182,12 @@ def docs(check):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["docs"]:
-        docs("--check" in sys.argv)
+    command, arguments = sys.argv[1], sys.argv[2:]
+    if command == "render":
+        render(arguments)
+    elif command == "check":
+        check()
+    elif command == "docs":
+        docs("--check" in arguments)
     else:
-        render()
+        sys.exit(f"unknown command {command}")

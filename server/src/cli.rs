@@ -18,6 +18,9 @@ pub struct Cli {
 pub enum Command {
     /// Run roles: all of them in one process, or those of `--target`.
     Run(Box<RunArgs>),
+    /// Look at settings without starting anything.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Look into a block: a folder with meta.json, index and chunks, written by us or by Prometheus.
     #[command(subcommand)]
     Block(BlockCommand),
@@ -27,9 +30,6 @@ pub enum Command {
     /// Work with PromQL: run test scripts, format and parse expressions.
     #[command(subcommand)]
     Promql(PromqlCommand),
-    /// Work with settings.
-    #[command(subcommand)]
-    Config(ConfigCommand),
 }
 
 /// What to do with settings.
@@ -37,6 +37,8 @@ pub enum Command {
 pub enum ConfigCommand {
     /// Print the reference of all settings as Markdown: docs/configuration.md.
     Reference,
+    /// Read the settings as `run` does with the same flags, file and environment, and print those in force. Exit code 1 if `run` would refuse them.
+    Check(Box<RunArgs>),
 }
 
 /// Settings that are flags of `run` as well: the setting and the flag.

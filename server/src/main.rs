@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
         Command::Run(args) => run(args),
+        Command::Config(ConfigCommand::Check(args)) => check(args, &mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
         Command::Promql(command) => promql_command::run(command, &mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
         Command::Rules(command) => rules_command::run(command, &mut std::io::stdout().lock()).map(ExitCode::from),
         Command::Config(ConfigCommand::Reference) => config::reference::print(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
@@ -35,6 +36,12 @@ fn report(error: &anyhow::Error) {
 #[allow(clippy::disallowed_methods, reason = "this is where the environment enters the process")]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// Prints the settings in force, as `/config` shows them.
+fn check(args: &RunArgs, out: &mut dyn std::io::Write) -> anyhow::Result<()> {
+    let config = config::load(args.config.as_deref(), environment, &args.settings())?;
+    Ok(out.write_all(serde_yaml_ng::to_string(&config)?.as_bytes())?)
 }
 
 fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {

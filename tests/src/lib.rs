@@ -2,13 +2,14 @@
 //!
 //! In reading order: [`process`] (a child that cannot outlive its test), [`deployment`] (Plimsoll as one process or as six), [`fleet`] (every role apart, in three zones, over an object store), [`dashboard`] (what is asked of a scraped node), [`peers`] (a real
 //! Prometheus and a real node_exporter), [`alerting`] (a real Alertmanager and a webhook), [`client`] (pushing and querying over HTTP), [`ledger`] (a writer that knows what was acknowledged),
-//! [`compare`] (two answers point by point), [`grafana`] (a data source of Grafana), [`oracle`] (a Prometheus 3 with the same samples, asked the same).
+//! [`compare`] (two answers point by point), [`grafana`] (a data source of Grafana), [`oracle`] (a Prometheus 3 with the same samples, asked the same), [`chart`] (the Helm chart: what it renders to, and processes started as it says).
 //!
 //! The tests use the public surface only.
 #![allow(clippy::disallowed_methods, reason = "tests of real processes live in real time")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests report what they compare")]
 
 pub mod alerting;
+pub mod chart;
 pub mod client;
 pub mod collector;
 pub mod compare;
