@@ -53,7 +53,7 @@ pub fn workspace() -> PathBuf {
 
 /// Runs `ci/helm`; what it prints.
 pub fn helm(args: &[&str]) -> anyhow::Result<Vec<u8>> {
-    let output = Command::new("ci/helm").args(args).current_dir(workspace()).stdin(Stdio::null()).output().context("run ci/helm")?;
+    let output = Command::new(workspace().join("ci/helm")).args(args).stdin(Stdio::null()).output().context("run ci/helm")?;
     if !output.status.success() {
         bail!("ci/helm {args:?} failed: {}", String::from_utf8_lossy(&output.stderr));
     }

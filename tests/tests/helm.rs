@@ -45,8 +45,19 @@ fn every_value_set_is_right() -> anyhow::Result<()> {
     }
     // What no value set makes is not tested.
     let wanted = [
-        "ConfigMap", "Deployment", "HorizontalPodAutoscaler", "Ingress", "NetworkPolicy", "Pod", "PodDisruptionBudget", "PrometheusRule",
-        "Secret", "Service", "ServiceAccount", "ServiceMonitor", "StatefulSet",
+        "ConfigMap",
+        "Deployment",
+        "HorizontalPodAutoscaler",
+        "Ingress",
+        "NetworkPolicy",
+        "Pod",
+        "PodDisruptionBudget",
+        "PrometheusRule",
+        "Secret",
+        "Service",
+        "ServiceAccount",
+        "ServiceMonitor",
+        "StatefulSet",
     ];
     ensure!(kinds.iter().map(String::as_str).eq(wanted), "kinds: {kinds:?}");
     Ok(())
@@ -55,20 +66,17 @@ fn every_value_set_is_right() -> anyhow::Result<()> {
 #[test]
 fn policies_notice_what_they_are_for() -> anyhow::Result<()> {
     let mut set = chart::render("distributed")?;
-    let mut broken = Vec::new();
-    for object in &mut set.objects {
-        let pod = &mut object["spec"]["template"]["spec"];
-        if object["kind"] == "StatefulSet" && object["metadata"]["name"] == "plimsoll-ingester-b" {
-            pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] = false.into();
-            pod["containers"][0]["livenessProbe"] = pod["containers"][0]["readinessProbe"].clone();
-            pod["containers"][0]["image"] = "plimsoll:latest".into();
-            object["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"] = "other".into();
-        }
-        broken.push(object.clone());
-    }
-    set.objects = broken.into_iter().filter(|object| object["metadata"]["name"] != "plimsoll-config").collect();
+    let ingester = set.objects.iter_mut().find(|o| o["kind"] == "StatefulSet" && o["metadata"]["name"] == "plimsoll-ingester-b");
+    let template = &mut ingester.context("an ingester")?["spec"]["template"];
+    let container = &mut template["spec"]["containers"][0];
+    container["securityContext"]["readOnlyRootFilesystem"] = false.into();
+    container["image"] = "plimsoll:latest".into();
+    container["livenessProbe"] = container["readinessProbe"].clone();
+    template["metadata"]["labels"]["app.kubernetes.io/component"] = "other".into();
+    set.objects.retain(|object| object["metadata"]["name"] != "plimsoll-config");
     let release = Release::read(&set)?;
-    let found = [policy::insecure(&release), policy::careless(&release), policy::dangling(&release, &EXTERNAL), policy::uncovered(&release, true)];
+    let found =
+        [policy::insecure(&release), policy::careless(&release), policy::dangling(&release, &EXTERNAL), policy::uncovered(&release, true)];
     let found = found.concat().join("\n");
     for expected in [
         "plimsoll-ingester-b: container plimsoll: lacks a read-only root",
@@ -93,11 +101,8 @@ fn the_binary_takes_the_arguments_of_every_pod() -> anyhow::Result<()> {
         for pod in pods::pods(&release, &Outside::default(), dir.path(), 100)? {
             let args = pod.args.get(1..).context("arguments after `run`")?;
             ensure!(pod.args.first().is_some_and(|first| first == "run"), "{name}: {:?}", pod.args);
-            let output = Command::new(workspace_binary("plimsoll")?)
-                .args(["config", "check"])
-                .args(args)
-                .envs(pod.env.iter().cloned())
-                .output()?;
+            let output =
+                Command::new(workspace_binary("plimsoll")?).args(["config", "check"]).args(args).envs(pod.env.iter().cloned()).output()?;
             ensure!(output.status.success(), "{name}, {}: {}", pod.name, String::from_utf8_lossy(&output.stderr));
             let settings: serde_json::Value = serde_yaml_ng::from_slice(&output.stdout)?;
             let timeout = settings["shutdown_timeout_seconds"].as_u64().context("shutdown_timeout_seconds")?;
@@ -121,14 +126,17 @@ fn alerts_are_rules() -> anyhow::Result<()> {
         let file = dir.path().join(format!("{set}.yaml"));
         std::fs::write(&file, serde_yaml_ng::to_string(rules)?)?;
         let promtool: &[&str] = &["check", "rules", "--lint=all", "--lint-fatal"];
-        for (program, args) in [(workspace_binary("plimsoll")?, &["rules", "check", "--lint-fatal"][..]), (installed("promtool")?, promtool)] {
+        for (program, args) in
+            [(workspace_binary("plimsoll")?, &["rules", "check", "--lint-fatal"][..]), (installed("promtool")?, promtool)]
+        {
             let output = Command::new(&program).args(args).arg(&file).output()?;
             let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             ensure!(output.status.success(), "{}: {said}", program.display());
         }
         let pages = rules.groups.iter().flat_map(|g| &g.rules).filter_map(|rule| rule.annotations.get("runbook_url"));
         for page in pages {
-            let (page, part) = page.rsplit('/').next().context("a page")?.split_once('#').unwrap_or((page.rsplit('/').next().unwrap_or(""), ""));
+            let (page, part) =
+                page.rsplit('/').next().context("a page")?.split_once('#').unwrap_or((page.rsplit('/').next().unwrap_or(""), ""));
             let text = std::fs::read_to_string(chart::workspace().join("docs/runbooks").join(page)).with_context(|| page.to_owned())?;
             let headings = text.lines().filter_map(|line| line.strip_prefix("## "));
             ensure!(part.is_empty() || headings.map(|h| h.to_lowercase().replace(' ', "-")).any(|h| h == part), "{page} has no {part}");

@@ -105,7 +105,8 @@ pub fn pods(release: &Release, outside: &Outside, dir: &Path, net: u8) -> anyhow
 fn names(release: &Release, outside: &Outside, addresses: &[(String, String)]) -> anyhow::Result<Vec<(String, String)>> {
     let mut names = outside.hosts.clone();
     for workload in release.workloads() {
-        let pods: Vec<_> = addresses.iter().filter(|(pod, _)| pod.rsplit_once('-').is_some_and(|(owner, _)| owner == workload.name)).collect();
+        let pods: Vec<_> =
+            addresses.iter().filter(|(pod, _)| pod.rsplit_once('-').is_some_and(|(owner, _)| owner == workload.name)).collect();
         if let Some(service) = workload.service {
             release.service(service)?;
             names.extend(pods.iter().map(|(pod, address)| (format!("{pod}.{service}.{NAMESPACE}.svc.cluster.local"), address.clone())));
@@ -139,7 +140,10 @@ fn pod(
         // Longest first: /etc/plimsoll-rules is not /etc/plimsoll.
         let mut mounts = mounts.clone();
         mounts.sort_by_key(|mount| std::cmp::Reverse(mount.len()));
-        mounts.iter().find(|mount| text.contains(*mount)).map_or(text.clone(), |mount| text.replace(mount, &format!("{}{mount}", dir.display())))
+        mounts
+            .iter()
+            .find(|mount| text.contains(*mount))
+            .map_or(text.clone(), |mount| text.replace(mount, &format!("{}{mount}", dir.display())))
     };
     let volumes = workload.pod.volumes.as_deref().unwrap_or_default();
     for mount in container.volume_mounts.iter().flatten() {

@@ -95,7 +95,10 @@ pub fn dangling(release: &Release, external: &[&str]) -> Vec<String> {
             match release.service(service) {
                 Err(error) => say(error.to_string()),
                 Ok(service) => {
-                    let headless = service.spec.as_ref().is_some_and(|s| s.cluster_ip.as_deref() == Some("None") && s.publish_not_ready_addresses == Some(true));
+                    let headless = service
+                        .spec
+                        .as_ref()
+                        .is_some_and(|s| s.cluster_ip.as_deref() == Some("None") && s.publish_not_ready_addresses == Some(true));
                     if !headless || !release.behind(service).iter().any(|w| w.name == workload.name) {
                         say("its Service does not name its pods from the first moment on".to_owned());
                     }
@@ -168,7 +171,8 @@ fn dangling_services(release: &Release) -> Vec<String> {
                     let backend = path.backend.service.as_ref();
                     let port = backend.and_then(|b| b.port.as_ref()).and_then(|p| p.name.as_deref());
                     let service = backend.and_then(|b| release.service(&b.name).ok());
-                    let served = service.and_then(|s| s.spec.as_ref()).is_some_and(|s| s.ports.iter().flatten().any(|p| p.name.as_deref() == port));
+                    let served =
+                        service.and_then(|s| s.spec.as_ref()).is_some_and(|s| s.ports.iter().flatten().any(|p| p.name.as_deref() == port));
                     if !served {
                         problems.push(format!("Ingress: nobody serves {:?}", path.path));
                     }
@@ -199,7 +203,8 @@ pub fn uncovered(release: &Release, policies: bool) -> Vec<String> {
             matches!(o, Object::NetworkPolicy(p) if p.spec.as_ref().and_then(|s| s.pod_selector.as_ref()).is_some_and(|s| selects(s, workload.labels)))
         });
         let scraped = monitored.map(|monitor| {
-            let services = release.services().filter(|s| s.metadata.labels.as_ref().is_some_and(|labels| selects(&monitor.selector, labels)));
+            let services =
+                release.services().filter(|s| s.metadata.labels.as_ref().is_some_and(|labels| selects(&monitor.selector, labels)));
             services.filter(|s| release.behind(s).iter().any(|w| w.name == workload.name)).count()
         });
         let found = missing(&[

@@ -131,7 +131,8 @@ impl Release {
     /// Whether there is a ServiceAccount of this name; `default` is always there.
     #[must_use]
     pub fn has_account(&self, wanted: &str) -> bool {
-        wanted == "default" || self.objects.iter().any(|o| matches!(o, Object::ServiceAccount(account) if name(&account.metadata) == wanted))
+        wanted == "default"
+            || self.objects.iter().any(|o| matches!(o, Object::ServiceAccount(account) if name(&account.metadata) == wanted))
     }
 
     /// The workloads whose pods a Service sends to.
@@ -150,7 +151,8 @@ pub fn name(metadata: &ObjectMeta) -> &str {
 /// Whether labels have all that is selected. No selector of the chart uses expressions.
 #[must_use]
 pub fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
-    selector.match_expressions.is_none() && selector.match_labels.as_ref().is_some_and(|wanted| !wanted.is_empty() && contains(labels, wanted))
+    selector.match_expressions.is_none()
+        && selector.match_labels.as_ref().is_some_and(|wanted| !wanted.is_empty() && contains(labels, wanted))
 }
 
 fn contains(labels: &Labels, wanted: &Labels) -> bool {
