@@ -41,7 +41,8 @@ fn environment(name: &str) -> Option<String> {
 /// Prints the settings in force, as `/config` shows them.
 fn check(args: &RunArgs, out: &mut dyn std::io::Write) -> anyhow::Result<()> {
     let config = config::load(args.config.as_deref(), environment, &args.settings())?;
-    Ok(out.write_all(serde_yaml_ng::to_string(&config)?.as_bytes())?)
+    out.write_all(serde_yaml_ng::to_string(&config)?.as_bytes())?;
+    Ok(())
 }
 
 fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {

@@ -72,8 +72,10 @@ pub fn strict<T: DeserializeOwned>(value: &Value) -> anyhow::Result<T> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceMonitor {
-    api_version: String,
-    kind: String,
+    /// Always the operator's.
+    pub api_version: String,
+    /// The type's name.
+    pub kind: String,
     /// Name and labels.
     pub metadata: ObjectMeta,
     /// What is scraped.
@@ -130,8 +132,10 @@ pub struct Relabeling {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PrometheusRule {
-    api_version: String,
-    kind: String,
+    /// Always the operator's.
+    pub api_version: String,
+    /// The type's name.
+    pub kind: String,
     /// Name and labels.
     pub metadata: ObjectMeta,
     /// The groups.
