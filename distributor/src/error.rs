@@ -1,9 +1,14 @@
 //! Why a request was refused as a whole. What was refused series by series is in [`crate::Refusals`].
 
+use std::time::Duration;
+
 use rpc::WriteError;
 
 use crate::decode::wire::WireError;
 use crate::inflight::Full;
+
+/// An hour: limits may have changed by then.
+const MAX_RETRY_AFTER_SECONDS: u128 = 3_600;
 
 /// Why nothing of a request was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +45,7 @@ pub enum RequestError {
     Body(String),
     /// The body did not arrive.
     #[error("the body was not complete after {} s", .0.as_secs())]
-    BodyTimeout(std::time::Duration),
+    BodyTimeout(Duration),
     /// The request passed no authentication.
     #[error("no tenant: the request was not authenticated")]
     NoTenant,
@@ -49,6 +54,24 @@ pub enum RequestError {
     Overloaded {
         /// The limit, in bytes.
         max: u64,
+    },
+    /// The tenant writes faster than it may. Nothing of the request was written; it passes after the time given.
+    #[error("the tenant may not write {samples} samples now, but in {} s ({})", retry_after(*.wait), limits::named("ingestion_rate", .rate, "samples/s"))]
+    RateLimited {
+        /// Samples in the request; 0 if it was not looked into.
+        samples: u64,
+        /// The limit, in samples per second.
+        rate: u64,
+        /// Until when it will not pass.
+        wait: Duration,
+    },
+    /// The request alone is more than the tenant may ever write at once.
+    #[error("a request of {samples} samples can never pass: send fewer at a time ({})", limits::named("ingestion_burst_size", .burst, "samples"))]
+    MoreThanBurst {
+        /// Samples in the request.
+        samples: u64,
+        /// The limit, in samples.
+        burst: u64,
     },
     /// The decoder ended without a result; the log says why.
     #[error("decoding the request failed")]
@@ -62,6 +85,11 @@ impl RequestError {
     pub(crate) fn overloaded(full: Full) -> Self {
         Self::Overloaded { max: full.max }
     }
+}
+
+/// Whole seconds after which a sender may try again, at least one.
+pub(crate) fn retry_after(wait: Duration) -> u64 {
+    wait.as_millis().div_ceil(1_000).clamp(1, MAX_RETRY_AFTER_SECONDS) as u64
 }
 
 fn display_bytes(bytes: Option<u64>) -> String {

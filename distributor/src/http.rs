@@ -12,7 +12,7 @@ use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
-use limits::LimitsProvider;
+use limits::{Limits, LimitsProvider};
 use model::{PushReport, TenantId, WriteBatch};
 use rpc::CallContext;
 use runtime::clock::SharedClock;
@@ -25,6 +25,7 @@ use crate::error::RequestError;
 use crate::inflight::{InflightBytes, InflightGuard};
 use crate::metrics::{GaugeGuard, Metrics};
 use crate::push::Distributor;
+use crate::rate_limit::{RateLimiter, Refusal};
 use crate::refusals::{Counts, Refusals};
 
 /// Bodies that decompress to more than this are decoded on the blocking pool: some milliseconds of work, during which a thread that
@@ -36,6 +37,7 @@ pub(crate) struct Receiver {
     pub(crate) config: Config,
     pub(crate) distributor: Distributor,
     pub(crate) limits: LimitsProvider,
+    pub(crate) rates: Arc<RateLimiter>,
     pub(crate) known: KnownSeries,
     pub(crate) buffers: Arc<BufferPool>,
     pub(crate) inflight: Arc<InflightBytes>,
@@ -81,6 +83,9 @@ impl Receiver {
         let (head, body) = request.into_parts();
         let tenant = head.extensions.get::<TenantId>().cloned().ok_or(RequestError::NoTenant)?;
         let promised = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+        let limits = self.limits.of(&tenant);
+        // Who has used up everything costs neither memory nor work.
+        self.take_samples(&tenant, &limits, 0)?;
         let mut inflight = self.inflight.guard();
         let compressed = body::read(body, promised, self.config.max_request_bytes_compressed, &mut inflight).await?;
         self.metrics.received_bytes.inc_by(compressed.len() as u64);
@@ -91,6 +96,8 @@ impl Receiver {
             self.metrics.new_series.inc_by(new_series);
             self.known.make_room();
         }
+        let good = received.minus(refusals.total());
+        self.take_samples(&tenant, &limits, good.samples + good.histograms + good.exemplars + batch.metadata.len() as u64)?;
         let batch = Arc::new(batch);
         // The push timeout is applied by the distributor; this one only has to be later.
         let deadline = Deadline::after(&*self.clock, self.config.push_timeout() + Duration::from_secs(1));
@@ -98,6 +105,17 @@ impl Receiver {
         tell_report(report, &batch, &mut refusals);
         drop(inflight);
         Ok((received, refusals))
+    }
+
+    /// Takes samples from what the tenant may write now.
+    fn take_samples(&self, tenant: &TenantId, limits: &Limits, samples: u64) -> Result<(), RequestError> {
+        self.rates.take(tenant, limits, samples, self.clock.monotonic()).map_err(|refusal| {
+            self.metrics.rate_limited(samples);
+            match refusal {
+                Refusal::Wait(wait) => RequestError::RateLimited { samples, rate: limits.ingestion_rate, wait },
+                Refusal::Never => RequestError::MoreThanBurst { samples, burst: limits.ingestion_burst_size },
+            }
+        })
     }
 
     async fn decode(

@@ -51,6 +51,8 @@ pub struct Metrics {
     accepted: [Counter; 3],
     rejected: Family<ByReason, Counter>,
     pub(crate) requests_failed: Counter,
+    rate_limited_requests: Counter,
+    rate_limited_samples: Counter,
     pub(crate) request_duration: Histogram,
     pub(crate) received_bytes: Counter,
     pub(crate) decompressed_bytes: Counter,
@@ -76,6 +78,8 @@ impl Metrics {
             accepted: of(&accepted),
             rejected: Family::default(),
             requests_failed: Counter::default(),
+            rate_limited_requests: Counter::default(),
+            rate_limited_samples: Counter::default(),
             // 0.5 ms to 16 s.
             request_duration: Histogram::new((0..16).map(|i| 0.0005 * f64::from(1 << i))),
             received_bytes: Counter::default(),
@@ -100,6 +104,12 @@ impl Metrics {
     fn register(&self, registry: &mut Registry) {
         registry.register("rejected_samples", "Samples that were not stored, by reason and kind", self.rejected.clone());
         registry.register("failed_requests", "Write requests of which nothing was acknowledged", self.requests_failed.clone());
+        registry.register(
+            "rate_limited_requests",
+            "Write requests refused by ingestion_rate or ingestion_burst_size",
+            self.rate_limited_requests.clone(),
+        );
+        registry.register("rate_limited_samples", "Samples in such requests that were looked into", self.rate_limited_samples.clone());
         registry.register("request_duration_seconds", "Time to answer a write request, body included", self.request_duration.clone());
         registry.register("received_bytes", "Bytes of request bodies as received", self.received_bytes.clone());
         registry.register("decompressed_bytes", "Bytes of request bodies after decompression", self.decompressed_bytes.clone());
@@ -109,6 +119,12 @@ impl Metrics {
         registry.register("inflight_requests", "Write requests not yet answered", self.inflight_requests.clone());
         registry.register("ingester_push_failures", "Pushes to single ingesters that failed", self.ingester_push_failures.clone());
         registry.register("background_pushes", "Answered writes that wait for their slower replicas", self.background_pushes.clone());
+    }
+
+    /// Counts a request that was refused for its tenant's rate; 0 samples if it was not looked into.
+    pub(crate) fn rate_limited(&self, samples: u64) {
+        self.rate_limited_requests.inc();
+        self.rate_limited_samples.inc_by(samples);
     }
 
     /// Counts a request that was decoded and written.

@@ -19,6 +19,7 @@ use crate::inflight::InflightBytes;
 use crate::metrics::Metrics;
 use crate::push::Distributor;
 use crate::push::view::View;
+use crate::rate_limit::RateLimiter;
 
 /// What a distributor is given.
 pub struct Deps<'a> {
@@ -55,6 +56,7 @@ struct Follower {
     cluster: watch::Receiver<Arc<ClusterSnapshot>>,
     view: watch::Sender<Arc<View>>,
     ingesters: Arc<dyn IngesterPool>,
+    rates: Arc<RateLimiter>,
     max_inflight: u64,
 }
 
@@ -65,6 +67,8 @@ pub fn build(config: &Config, deps: Deps<'_>) -> Result<Service, ConfigError> {
     let metrics = Metrics::new(registry);
     let max_inflight = config.max_inflight_bytes_per_ingester;
     let view = View::new(&cluster.borrow_and_update(), replication_factor, &*ingesters, max_inflight);
+    let rates = Arc::new(RateLimiter::default());
+    rates.follow(&cluster.borrow());
     let (sender, view) = watch::channel(Arc::new(view));
     let distributor = Distributor::new(view, Arc::clone(&clock), tasks.clone(), metrics.clone(), config.push_timeout());
     // Only which slot of a cache a series takes depends on this number: it need not be reproducible, but unknown to senders.
@@ -73,6 +77,7 @@ pub fn build(config: &Config, deps: Deps<'_>) -> Result<Service, ConfigError> {
         config: config.clone(),
         distributor: distributor.clone(),
         limits,
+        rates: Arc::clone(&rates),
         known: KnownSeries::new(config.known_series, secret),
         buffers: BufferPool::new(),
         inflight: InflightBytes::new(config.max_inflight_request_bytes),
@@ -80,7 +85,7 @@ pub fn build(config: &Config, deps: Deps<'_>) -> Result<Service, ConfigError> {
         clock,
         tasks,
     });
-    let follower = Follower { cluster, view: sender, ingesters, max_inflight };
+    let follower = Follower { cluster, view: sender, ingesters, rates, max_inflight };
     Ok(Service { handle: Handle { distributor, receiver }, follower })
 }
 
@@ -110,6 +115,7 @@ impl Follower {
     async fn follow(&mut self) {
         loop {
             let snapshot = Arc::clone(&self.cluster.borrow_and_update());
+            self.rates.follow(&snapshot);
             let current = Arc::clone(&self.view.borrow());
             if current.ring.version() != snapshot.version {
                 let view = current.updated(&snapshot, &*self.ingesters, self.max_inflight);

@@ -38,7 +38,7 @@ pub enum Error {
         max: usize,
     },
     /// The answer is larger than the tenant's limit.
-    #[error("the query reads more than {max} {what} (max_query_series)")]
+    #[error("the query reads more than {max} {what} ({})", limits::named("max_query_series", .max, .what))]
     TooLargeAnswer {
         /// Series, label values, …
         what: &'static str,

@@ -132,12 +132,17 @@ impl Tenants {
 /// A tenant's limits as its head takes them.
 pub(crate) fn head_limits(limits: &Limits) -> HeadLimits {
     HeadLimits {
-        max_series: if limits.max_series == 0 { usize::MAX } else { limits.max_series },
+        max_series: unlimited_if_zero(limits.max_series),
+        max_series_per_metric: unlimited_if_zero(limits.max_series_per_metric),
         creation_grace_ms: limits.creation_grace_period_ms,
         out_of_order_time_window_ms: limits.out_of_order_time_window_ms,
         max_exemplars: limits.max_exemplars,
         max_metadata: limits.max_metadata,
     }
+}
+
+fn unlimited_if_zero(limit: usize) -> usize {
+    if limit == 0 { usize::MAX } else { limit }
 }
 
 #[cfg(test)]

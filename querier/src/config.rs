@@ -16,9 +16,9 @@ pub struct Config {
     pub lookback_seconds: u64,
     /// Step of subqueries that name none, in seconds. 60, Prometheus's default `evaluation_interval`.
     pub default_subquery_step_seconds: u64,
-    /// Queries that compute at a time; others wait. 0 takes twice the number of cores.
+    /// Queries that compute at a time; others wait, each tenant in a line of its own, and lines are served in turn. 0 takes twice the number of cores.
     pub max_concurrent: usize,
-    /// Queries that may wait for their turn; one more is refused with 429. 200.
+    /// Queries that may wait for their turn; one more is refused with 429, or puts out the newest of a tenant that has more waiting. 200.
     pub max_queued: usize,
     /// Once enough ingesters have answered for a complete result, how long the others are waited for, in milliseconds. 500. A hanging
     /// ingester costs a query this much once; 0 does not wait.

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use model::TenantId;
-use promql::QueryError;
+use promql::{ParseOptions, QueryError};
 use rpc::{CallContext, RpcError};
 use runtime::Deadline;
 
@@ -83,7 +83,9 @@ impl Call {
         } else {
             Bytes::new()
         };
-        let params = Params::read(&form, parts.uri.query().unwrap_or_default())?;
+        // What the parser takes at most, whatever the limit says.
+        let longest = querier.runner.parse_options(&tenant).max_length.min(ParseOptions::LONGEST);
+        let params = Params::read(&form, parts.uri.query().unwrap_or_default(), longest)?;
         Ok(Self { querier, tenant, params, origin: slow::Origin::of(&parts.headers) })
     }
 

@@ -33,6 +33,22 @@ pub struct Metrics {
     pub ingesters_missed: Counter,
 }
 
+/// Adds one to a gauge for as long as it lives.
+pub(crate) struct GaugeGuard(Gauge);
+
+impl GaugeGuard {
+    pub(crate) fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 impl Metrics {
     /// Registers everything as `plimsoll_querier_…`.
     #[must_use]

@@ -1,7 +1,6 @@
 //! From text to answer: parse, check, wait for a turn, evaluate.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use limits::{Limits, LimitsProvider};
@@ -14,11 +13,16 @@ use rpc::{CallContext, QueryRunner};
 use runtime::CpuPool;
 use runtime::clock::SharedClock;
 
+use crate::admission::Admission;
 use crate::config::Config;
-use crate::metrics::Metrics;
+use crate::metrics::{GaugeGuard, Metrics};
 use crate::queryable::{ClusterQueryable, Sources};
 
 pub(crate) mod collect;
+
+mod reach;
+
+use reach::Reach;
 
 /// Runs queries. Cheap to clone.
 #[derive(Clone)]
@@ -33,13 +37,11 @@ struct Inner {
     cpu: CpuPool,
     clock: SharedClock,
     metrics: Metrics,
-    /// Queries that compute or wait; bounded by `max_concurrent + max_queued`.
-    admitted: AtomicUsize,
-    max_admitted: usize,
+    admission: Admission,
 }
 
 /// When a query is evaluated. Milliseconds since the epoch.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum When {
     /// Once.
     At(i64),
@@ -69,10 +71,10 @@ impl Runner {
             default_subquery_step_ms: seconds_to_ms(config.default_subquery_step_seconds),
             ..EngineOptions::default()
         });
-        let max_admitted = concurrent.saturating_add(config.max_queued);
+        let admission = Admission::new(concurrent, config.max_queued);
+        // Who is admitted finds a thread.
         let cpu = CpuPool::new(concurrent, sources.tasks.clone());
-        let admitted = AtomicUsize::new(0);
-        Self { inner: Arc::new(Inner { engine, sources, limits, cpu, clock, metrics, admitted, max_admitted }) }
+        Self { inner: Arc::new(Inner { engine, sources, limits, cpu, clock, metrics, admission }) }
     }
 
     /// Reads an expression of a tenant.
@@ -90,10 +92,16 @@ impl Runner {
         let inner = &self.inner;
         let received = inner.clock.monotonic();
         let limits = inner.limits.of(&ctx.tenant);
-        check_length(&limits, when)?;
+        reach::check_length(&limits, when)?;
         let expr = parse(&limits, query)?;
-        let _turn = Turn::take(inner)?;
-        let started = inner.clock.monotonic();
+        let (when, left_out) = match reach::within_lookback(&limits, when, inner.clock.now_ms(), &expr) {
+            Reach::All => (when, None),
+            Reach::From(later) => (later, Some(reach::warning(&limits))),
+            Reach::Nothing => return Ok(QueryResult { warnings: vec![reach::warning(&limits)], ..reach::nothing(when, &expr) }),
+        };
+        let _running = GaugeGuard::new(&inner.metrics.inflight);
+        let queued = inner.clock.monotonic();
+        let place = inner.admission.admit(&ctx.tenant, limits.max_concurrent_queries, ctx.deadline.remaining(inner.clock.as_ref())).await?;
         let cancel = inner.cancel_token(ctx);
         let _cancel_on_drop = CancelOnDrop(cancel.clone());
         let query_ctx = QueryContext {
@@ -113,6 +121,8 @@ impl Runner {
         let engine = inner.engine.clone();
         let clock = Arc::clone(&inner.clock);
         let work = move || {
+            // Given back when the thread is free, also if nobody waits for the answer any more.
+            let _place = place;
             let begun = clock.monotonic();
             let mut result = match when {
                 When::At(t) => engine.instant(&expr, t, &query_ctx),
@@ -120,8 +130,8 @@ impl Runner {
             };
             if let Ok(result) = &mut result {
                 result.stats.timings = QueryTimings {
-                    preparation_us: as_us(started.saturating_sub(received)),
-                    queue_us: as_us(begun.saturating_sub(started)),
+                    preparation_us: as_us(queued.saturating_sub(received)),
+                    queue_us: as_us(begun.saturating_sub(queued)),
                     evaluation_us: as_us(clock.monotonic().saturating_sub(begun)),
                 };
             }
@@ -135,9 +145,10 @@ impl Runner {
             Err(_) => Err(QueryError::Timeout("expression evaluation")),
         };
         // What the engine finds wrong before it evaluates is wrong with the expression.
-        let result = result.map_err(|e| if let QueryError::BadData(text) = e { wrong_query(&text) } else { e });
-        inner.metrics.duration.observe((inner.clock.monotonic() - started).as_secs_f64());
-        if let Ok(result) = &result {
+        let mut result = result.map_err(|e| if let QueryError::BadData(text) = e { wrong_query(&text) } else { e });
+        inner.metrics.duration.observe((inner.clock.monotonic() - queued).as_secs_f64());
+        if let Ok(result) = &mut result {
+            result.warnings.extend(left_out);
             inner.metrics.samples.inc_by(result.stats.samples_read);
             inner.metrics.series.inc_by(result.stats.series_read);
         }
@@ -198,24 +209,12 @@ fn wrong_query(problem: &str) -> QueryError {
     QueryError::BadData(format!("invalid parameter \"query\": {problem}"))
 }
 
-fn check_length(limits: &Limits, when: When) -> Result<(), QueryError> {
-    if let (max @ 1.., When::Range { start, end, .. }) = (limits.max_query_length_ms, when)
-        && end.saturating_sub(start) > max
-    {
-        return Err(QueryError::Execution(format!(
-            "the query's range of {} ms is longer than the limit of {max} ms (limit: max_query_length_ms)",
-            end.saturating_sub(start)
-        )));
-    }
-    Ok(())
-}
-
 fn query_limits(limits: &Limits) -> QueryLimits {
     QueryLimits {
         max_samples: limits.max_query_samples,
         max_series: limits.max_query_series as u64,
         max_memory_bytes: limits.max_query_memory_bytes,
-        ..QueryLimits::default()
+        max_steps: limits.max_query_steps,
     }
 }
 
@@ -234,31 +233,6 @@ fn as_ms(d: std::time::Duration) -> i64 {
 
 fn seconds_to_ms(seconds: u64) -> i64 {
     i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX)
-}
-
-/// A place among the admitted queries.
-struct Turn<'a>(&'a Inner);
-
-impl<'a> Turn<'a> {
-    fn take(inner: &'a Inner) -> Result<Self, QueryError> {
-        let before = inner.admitted.fetch_add(1, Ordering::Relaxed);
-        let turn = Self(inner);
-        inner.metrics.inflight.inc();
-        if before >= inner.max_admitted {
-            return Err(QueryError::TooManyRequests(format!(
-                "too many queries: {before} are running or waiting (limit: querier.max_concurrent + querier.max_queued = {})",
-                inner.max_admitted
-            )));
-        }
-        Ok(turn)
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.admitted.fetch_sub(1, Ordering::Relaxed);
-        self.0.metrics.inflight.dec();
-    }
 }
 
 /// Stops the engine when the caller goes away.

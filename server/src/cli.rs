@@ -27,6 +27,9 @@ pub enum Command {
     /// Check and test rule files.
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Check limits of tenants.
+    #[command(subcommand)]
+    Limits(LimitsCommand),
     /// Work with PromQL: run test scripts, format and parse expressions.
     #[command(subcommand)]
     Promql(PromqlCommand),
@@ -73,6 +76,16 @@ pub enum RulesCommand {
         /// Test files.
         #[arg(required = true)]
         files: Vec<PathBuf>,
+    },
+}
+
+/// What to do with limits.
+#[derive(Debug, Subcommand)]
+pub enum LimitsCommand {
+    /// Read an overrides file as `limits_overrides_file` is read. Exit code 1 if it could not be used.
+    Check {
+        /// The overrides file.
+        file: PathBuf,
     },
 }
 

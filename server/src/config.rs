@@ -70,6 +70,10 @@ pub struct Config {
     pub compactor: compactor::Config,
     /// Limits of every tenant.
     pub limits: Limits,
+    /// YAML file with limits of single tenants, read again when it changes; empty for none. One that is wrong ends the start; later it changes nothing.
+    pub limits_overrides_file: PathBuf,
+    /// How often the overrides file is looked at, in seconds; SIGHUP looks at once. 10; 1 to 3,600.
+    pub limits_reload_interval_seconds: u64,
 }
 
 /// Logs.
@@ -144,6 +148,8 @@ impl Default for Config {
             coordinator: coordinator::Config::default(),
             compactor: compactor::Config::default(),
             limits: Limits::default(),
+            limits_overrides_file: PathBuf::new(),
+            limits_reload_interval_seconds: 10,
         }
     }
 }
@@ -182,6 +188,10 @@ impl Config {
         if !self.target.has(crate::target::Target::Coordinator) && self.coordinators.is_empty() {
             return Err("coordinators is empty, but this process does not run the coordinator itself: give --coordinators".to_owned());
         }
+        if !(1..=3_600).contains(&self.limits_reload_interval_seconds) {
+            return Err(format!("limits_reload_interval_seconds is {}, but must be 1 to 3,600", self.limits_reload_interval_seconds));
+        }
+        self.limits.validate().map_err(|e| format!("limits.{e}"))?;
         self.distributor.validate().map_err(|e| e.to_string())?;
         self.ingester.validate()?;
         self.querier.validate()?;

@@ -34,6 +34,7 @@ use crate::target::Target;
 mod grpc;
 mod identity;
 mod members;
+mod overrides;
 mod roles;
 
 use identity::Identity;
@@ -127,6 +128,7 @@ impl Server {
             readiness: parts.readiness.clone(),
             snapshot: built.watch.receiver(),
             ingester: built.ingester.clone(),
+            limits: parts.limits.clone(),
             clock: Arc::clone(&parts.clock),
             started_ms: parts.clock.now_ms(),
             tasks: parts.tasks.clone(),
@@ -224,6 +226,8 @@ impl Built {
     async fn of(parts: &Parts) -> anyhow::Result<Self> {
         let mut registry = Registry::default();
         let mut services = RoutesBuilder::default();
+        // Before any role is there to ask for limits.
+        overrides::follow(parts, &mut registry)?;
         let http_metrics = HttpMetrics::register(&mut registry, Arc::clone(&parts.clock));
         let target = &parts.config.target;
         let bucket = roles::bucket(parts, &mut registry)?;

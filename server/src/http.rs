@@ -17,6 +17,7 @@ mod buildinfo;
 mod exposition;
 mod flush;
 mod instrument;
+mod limits_page;
 mod listener;
 mod process_metrics;
 pub mod readiness;
@@ -52,6 +53,10 @@ pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: 
     if let Some(api) = api {
         tenanted = tenanted.nest("/api/v1", api.clone()).nest("/prometheus/api/v1", api);
     }
+    for prefix in ["", "/prometheus"] {
+        let path = format!("{prefix}/api/v1/user_limits");
+        tenanted = tenanted.merge(Router::new().route(&path, get(limits_page::user_limits)).with_state(admin.limits.clone()));
+    }
     let tenanted = tenanted.layer(middleware::from_fn_with_state(multitenancy, tenant::require));
     let operating = Router::new()
         .route("/", get(admin::index))
@@ -61,6 +66,7 @@ pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: 
         .route("/-/healthy", get(admin::healthz))
         .route("/metrics", get(admin::metrics))
         .route("/config", get(admin::config))
+        .route("/runtime_config", get(limits_page::runtime_config))
         .route("/ring", get(admin::ring))
         .route("/ingester/flush", post(flush::flush))
         .nest("/api/v1/status", status())

@@ -106,7 +106,7 @@ impl<'a> Sink<'a> {
     /// Adds a histogram that was charged where it was read.
     pub(super) fn histogram(&mut self, sample: HistogramSample) {
         self.open.histograms += 1;
-        match histogram::check(&sample.value) {
+        match histogram::check(&sample.value, &self.rules.limits) {
             Ok(()) => self.builder.histogram(sample),
             Err(fault) => self.fault(fault, Counts { histograms: 1, ..Counts::default() }),
         }

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use rpc::WriteError;
 
 use crate::decode::Protocol;
-use crate::error::RequestError;
+use crate::error::{RequestError, retry_after};
 use crate::refusals::{Counts, Refusals};
 
 /// The headers by which a 2.0 receiver says what it wrote.
@@ -17,7 +17,7 @@ const WRITTEN: [HeaderName; 3] = [
 ];
 
 /// Seconds after which a sender may try again what was refused for lack of room.
-const RETRY_AFTER_SECONDS: u16 = 1;
+const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// The answer to a request that was decoded and written, in part or in full.
 ///
@@ -38,8 +38,12 @@ pub(super) fn written(protocol: Protocol, received: Counts, refusals: &Refusals)
 /// The answer to a request of which nothing was acknowledged.
 pub(super) fn failed(protocol: Option<Protocol>, error: &RequestError) -> Response {
     let mut response = (status_of(error), error.to_string()).into_response();
-    if is_for_lack_of_room(error) {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+    let seconds = match error {
+        RequestError::RateLimited { wait, .. } => Some(retry_after(*wait)),
+        error => is_for_lack_of_room(error).then_some(RETRY_AFTER_SECONDS),
+    };
+    if let Some(seconds) = seconds {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     with_written(response, protocol, Counts::default())
 }
@@ -48,7 +52,8 @@ pub(super) fn failed(protocol: Option<Protocol>, error: &RequestError) -> Respon
 pub(crate) fn status_of(error: &RequestError) -> StatusCode {
     match error {
         RequestError::ContentType(_) | RequestError::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        RequestError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        RequestError::TooLarge { .. } | RequestError::MoreThanBurst { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        RequestError::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
         RequestError::Snappy(_) | RequestError::Malformed(_) | RequestError::Body(_) => StatusCode::BAD_REQUEST,
         RequestError::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
         RequestError::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,

@@ -4,13 +4,14 @@ use std::time::Duration;
 use axum::Extension;
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
-use limits::LimitsProvider;
+use limits::{Limits, LimitsProvider};
 use model::{RejectReason, TenantId};
 use prometheus_client::registry::Registry;
 use prost::Message;
 use proto::{remote_write_v1 as v1, remote_write_v2 as v2};
 use rpc::RpcErrorKind;
-use runtime::{SystemClock, Tasks};
+use runtime::clock::SharedClock;
+use runtime::{ManualClock, SystemClock, Tasks};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -30,16 +31,20 @@ struct Answer {
     status: StatusCode,
     text: String,
     written: Option<[u64; 3]>,
-    retry_after: bool,
+    retry_after: Option<u64>,
 }
 
 fn rig(config: &Config, behaviour: Behaviour) -> Rig {
+    rig_with(config, behaviour, LimitsProvider::default(), SystemClock::shared())
+}
+
+fn rig_with(config: &Config, behaviour: Behaviour, limits: LimitsProvider, clock: SharedClock) -> Rig {
     let (pool, snapshot) = cluster(&[behaviour]);
     let mut registry = Registry::default();
     let deps = Deps {
-        clock: SystemClock::shared(),
+        clock,
         tasks: Tasks::new(),
-        limits: LimitsProvider::default(),
+        limits,
         ingesters: pool.clone(),
         cluster: watch::channel(Arc::new(snapshot)).1,
         replication_factor: 1,
@@ -82,7 +87,7 @@ impl Rig {
 async fn answer(response: Response<Body>) -> Answer {
     let header = |name: &str| response.headers().get(name).map(|v| v.to_str().unwrap().parse::<u64>().unwrap());
     let written = ["samples", "histograms", "exemplars"].map(|kind| header(&format!("x-prometheus-remote-write-{kind}-written")));
-    let (status, retry_after) = (response.status(), header("retry-after").is_some());
+    let (status, retry_after) = (response.status(), header("retry-after"));
     let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
     let written = match written {
         [Some(a), Some(b), Some(c)] => Some([a, b, c]),
@@ -258,7 +263,7 @@ async fn large_requests_are_decoded_elsewhere_with_the_same_result() {
 async fn too_many_bytes_in_flight_are_503() {
     let rig = rig(&Config { max_inflight_request_bytes: 100, ..Config::default() }, Behaviour::Take);
     let got = rig.push(V1, &good_v1()).await;
-    assert_eq!((got.status, got.retry_after), (StatusCode::SERVICE_UNAVAILABLE, true));
+    assert_eq!((got.status, got.retry_after), (StatusCode::SERVICE_UNAVAILABLE, Some(1)));
     assert!(got.text.contains("distributor.max_inflight_request_bytes"), "{}", got.text);
 }
 
@@ -273,7 +278,12 @@ async fn failures_tell_whether_to_try_again() {
     for (behaviour, status, retry_after) in cases {
         let rig = rig(&Config { push_timeout_ms: 50, ..Config::default() }, behaviour.clone());
         let got = rig.push(V2, &v2_request(&[1, 5])).await;
-        assert_eq!((got.status, got.retry_after, got.written), (status, retry_after, Some([0, 0, 0])), "{behaviour:?}: {}", got.text);
+        assert_eq!(
+            (got.status, got.retry_after, got.written),
+            (status, retry_after.then_some(1), Some([0, 0, 0])),
+            "{behaviour:?}: {}",
+            got.text
+        );
     }
 }
 
@@ -319,4 +329,38 @@ async fn the_view_follows_the_cluster() {
     assert_eq!(last, StatusCode::NO_CONTENT);
     trigger.fire();
     tokio::time::timeout(Duration::from_secs(5), running).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn who_writes_too_fast_is_told_when_to_come_back() {
+    let clock = ManualClock::at(1_000_000);
+    let limits = LimitsProvider::new(Limits { ingestion_rate: 1, ingestion_burst_size: 150, ..Limits::default() });
+    let rig = rig_with(&Config::default(), Behaviour::Take, limits.clone(), Arc::new(clock.clone()));
+    let of = |samples| v1_request(vec![v1_series(&[("__name__", "up")], samples)]);
+    assert_eq!(rig.push(V1, &of(100)).await.status, StatusCode::NO_CONTENT);
+    let refused = rig.push(V1, &of(100)).await;
+    assert_eq!((refused.status, rig.series()), (StatusCode::TOO_MANY_REQUESTS, 1));
+    assert_eq!(refused.retry_after, Some(50));
+    let text = "the tenant may not write 100 samples now, but in 50 s (limit: ingestion_rate = 1 samples/s; change limits.ingestion_rate or the tenant's override)";
+    assert_eq!(refused.text, text);
+    // What does not pass is whole: it took nothing.
+    assert_eq!(rig.push(V1, &of(50)).await.status, StatusCode::NO_CONTENT);
+    let empty = rig.send(V1, Some("snappy"), "not looked into").await;
+    assert_eq!((empty.status, empty.retry_after), (StatusCode::TOO_MANY_REQUESTS, Some(1)), "{}", empty.text);
+    clock.advance(Duration::from_secs(20));
+    assert_eq!(rig.push(V1, &of(20)).await.status, StatusCode::NO_CONTENT);
+    // Live at once.
+    limits.set_overrides(limits::Overrides::parse("overrides: {anonymous: {ingestion_rate: 0}}", limits.defaults()).unwrap());
+    assert_eq!(rig.push(V1, &of(100_000)).await.status, StatusCode::NO_CONTENT);
+    let metrics = rig.metrics();
+    assert!(metrics.contains("plimsoll_distributor_rate_limited_requests_total 2\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn what_is_more_than_the_burst_never_passes() {
+    let limits = LimitsProvider::new(Limits { ingestion_rate: 1, ingestion_burst_size: 10, ..Limits::default() });
+    let rig = rig_with(&Config::default(), Behaviour::Take, limits, SystemClock::shared());
+    let refused = rig.push(V1, &v1_request(vec![v1_series(&[("__name__", "up")], 11)])).await;
+    assert_eq!((refused.status, refused.retry_after), (StatusCode::PAYLOAD_TOO_LARGE, None));
+    assert!(refused.text.contains("11 samples") && refused.text.contains("limit: ingestion_burst_size = 10 samples"), "{}", refused.text);
 }

@@ -41,9 +41,8 @@ pub fn checked(pairs: &mut [RawPair<'_>], limits: &Limits) -> Result<Labels, Fau
 /// The fault of an exemplar with labels longer than its tenant may have.
 #[must_use]
 pub fn too_long(limits: &Limits) -> Fault {
-    let most = limits.max_exemplar_label_length;
-    let detail = format!("an exemplar's labels have more characters than the limit of {most} (max_exemplar_label_length)");
-    Fault::new(RejectReason::ExemplarLabelsTooLong, detail)
+    let limit = limits::named("max_exemplar_label_length", limits.max_exemplar_label_length, "characters");
+    Fault::new(RejectReason::ExemplarLabelsTooLong, format!("an exemplar's labels are too long ({limit})"))
 }
 
 #[cfg(test)]

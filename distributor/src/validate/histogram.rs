@@ -1,17 +1,31 @@
 //! Native histograms: parts that do not contradict each other. The rules are those of Prometheus's `histogram.Validate`.
 
+use limits::Limits;
 use model::histogram::CUSTOM_BUCKETS_SCHEMA;
 use model::{FloatHistogram, Histogram, HistogramValue, RejectReason, Span};
 
 use super::Fault;
 
 /// Checks a histogram.
-pub fn check(value: &HistogramValue) -> Result<(), Fault> {
+pub fn check(value: &HistogramValue, limits: &Limits) -> Result<(), Fault> {
+    check_size(value, limits.max_native_histogram_buckets)?;
     let checked = match value {
         HistogramValue::Int(h) => check_int(h),
         HistogramValue::Float(h) => check_float(h),
     };
     checked.map_err(|detail| Fault::new(RejectReason::InvalidHistogram, detail))
+}
+
+fn check_size(value: &HistogramValue, max: usize) -> Result<(), Fault> {
+    let buckets = match value {
+        HistogramValue::Int(h) => h.positive_deltas.len() + h.negative_deltas.len(),
+        HistogramValue::Float(h) => h.positive_buckets.len() + h.negative_buckets.len(),
+    };
+    if max > 0 && buckets > max {
+        let limit = limits::named("max_native_histogram_buckets", max, "buckets");
+        return Err(Fault::new(RejectReason::TooManyHistogramBuckets, format!("the histogram has {buckets} buckets ({limit})")));
+    }
+    Ok(())
 }
 
 /// What both kinds have in common.
@@ -120,7 +134,9 @@ fn sum_of_deltas(sign: &str, deltas: &[i64]) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use model::{FloatHistogram, Histogram, HistogramValue, Span, stale_nan};
+    use model::{FloatHistogram, Histogram, HistogramValue, RejectReason, Span, stale_nan};
+
+    use limits::Limits;
 
     use super::check;
 
@@ -149,7 +165,7 @@ mod tests {
     }
 
     fn fault(h: Histogram) -> Option<String> {
-        check(&HistogramValue::Int(Box::new(h))).err().map(|fault| fault.detail)
+        check(&HistogramValue::Int(Box::new(h)), &Limits::default()).err().map(|fault| fault.detail)
     }
 
     #[test]
@@ -158,7 +174,7 @@ mod tests {
         assert_eq!(fault(custom()), None);
         assert_eq!(fault(Histogram { sum: stale_nan(), ..Histogram::default() }), None);
         assert_eq!(fault(Histogram { count: 9, sum: f64::NAN, ..int() }), None);
-        assert!(check(&HistogramValue::Float(Box::new(int().to_float()))).is_ok());
+        assert!(check(&HistogramValue::Float(Box::new(int().to_float())), &Limits::default()).is_ok());
     }
 
     #[test]
@@ -186,6 +202,17 @@ mod tests {
             assert!(fault.as_ref().is_some_and(|f| f.contains(text)), "{text}: {fault:?} {histogram:?}");
         }
         let float = FloatHistogram { positive_buckets: vec![1.0, -1.0, 1.0], ..int().to_float() };
-        assert!(check(&HistogramValue::Float(Box::new(float))).is_err());
+        assert!(check(&HistogramValue::Float(Box::new(float)), &Limits::default()).is_err());
+    }
+
+    #[test]
+    fn wide_ones_are_refused_by_name() {
+        for value in [HistogramValue::Int(Box::new(int())), HistogramValue::Float(Box::new(int().to_float()))] {
+            let limited = |max| check(&value, &Limits { max_native_histogram_buckets: max, ..Limits::default() });
+            assert_eq!((limited(4), limited(0)), (Ok(()), Ok(())));
+            let fault = limited(3).unwrap_err();
+            assert_eq!(fault.reason, RejectReason::TooManyHistogramBuckets);
+            assert!(fault.detail.contains("4 buckets (limit: max_native_histogram_buckets = 3 buckets"), "{}", fault.detail);
+        }
     }
 }

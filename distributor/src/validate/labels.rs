@@ -69,12 +69,13 @@ fn check_pair<'a>(name: &'a [u8], value: &'a [u8], limits: &Limits) -> Result<(&
     }
     if name.len() > limits.max_label_name_length {
         let (have, most) = (name.len(), limits.max_label_name_length);
-        let detail = format!("label name {} has {have} bytes, the limit is {most} (max_label_name_length)", lossy(name));
+        let detail = format!("label name {} has {have} bytes ({})", lossy(name), limits::named("max_label_name_length", most, "bytes"));
         return Err(Fault::new(RejectReason::LabelNameTooLong, detail));
     }
     if value.len() > limits.max_label_value_length {
         let (have, most) = (value.len(), limits.max_label_value_length);
-        let detail = format!("the value of label {} has {have} bytes, the limit is {most} (max_label_value_length)", lossy(name));
+        let limit = limits::named("max_label_value_length", most, "bytes");
+        let detail = format!("the value of label {} has {have} bytes ({limit})", lossy(name));
         return Err(Fault::new(RejectReason::LabelValueTooLong, detail));
     }
     match (std::str::from_utf8(name), std::str::from_utf8(value)) {
@@ -90,9 +91,8 @@ fn check_pair<'a>(name: &'a [u8], value: &'a [u8], limits: &Limits) -> Result<(&
 /// The fault of a series with more labels than its tenant may have.
 #[must_use]
 pub fn too_many(limits: &Limits) -> Fault {
-    let most = limits.max_label_names_per_series;
-    let detail = format!("the series has more labels than the limit of {most} (max_label_names_per_series)");
-    Fault::new(RejectReason::TooManyLabels, detail)
+    let limit = limits::named("max_label_names_per_series", limits.max_label_names_per_series, "labels");
+    Fault::new(RejectReason::TooManyLabels, format!("the series has too many labels ({limit})"))
 }
 
 /// A series as text, from labels that may be anything.

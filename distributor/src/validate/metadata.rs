@@ -15,8 +15,8 @@ pub fn checked(family: &[u8], metric_type: MetricType, help: &[u8], unit: &[u8],
     }
     let most = limits.max_metadata_length;
     if family.len() > most {
-        let have = family.len();
-        return Err(invalid(format!("the metric family of metadata has {have} bytes, the limit is {most} (max_metadata_length)")));
+        let limit = limits::named("max_metadata_length", most, "bytes");
+        return Err(invalid(format!("the metric family of metadata has {} bytes ({limit})", family.len())));
     }
     let help = cut(help, most - family.len());
     let unit = cut(unit, most - family.len() - help.len());

@@ -20,6 +20,19 @@ async fn series_beyond_max_series_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn series_of_one_metric_are_refused_by_name() {
+    let rig = limited(Limits { max_series_per_metric: 10, ..Limits::default() }).await;
+    let report = rig.push("a", many("up", 15, 0)).await.unwrap();
+    assert_eq!(report.rejected.len(), 5);
+    let by_name =
+        |r: &model::RejectedSeries| r.reason == RejectReason::MetricSeriesLimit && r.detail.contains("limit: max_series_per_metric = 10");
+    assert!(report.rejected.iter().all(by_name), "{report:?}");
+    assert!(rig.push("a", many("down", 10, 0)).await.unwrap().rejected.is_empty(), "each metric has its own");
+    let unlimited = limited(Limits { max_series_per_metric: 0, max_series: 0, ..Limits::default() }).await;
+    assert!(unlimited.push("a", many("up", 1_000, 0)).await.unwrap().rejected.is_empty());
+}
+
+#[tokio::test]
 async fn samples_out_of_the_accepted_time_are_refused() {
     let rig = Rig::start().await;
     let day = 24 * 3_600;

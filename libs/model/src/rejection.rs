@@ -26,6 +26,8 @@ pub enum RejectReason {
     LabelValueTooLong,
     /// A histogram whose parts contradict each other.
     InvalidHistogram,
+    /// More buckets than `max_native_histogram_buckets`.
+    TooManyHistogramBuckets,
     /// Older than the series' newest sample, where `out_of_order_time_window_ms` is 0. For an exemplar, older than the window.
     OutOfOrder,
     /// The same timestamp with another value.
@@ -36,6 +38,8 @@ pub enum RejectReason {
     TooFarInFuture,
     /// The tenant is at `max_series`.
     SeriesLimit,
+    /// The tenant has `max_series_per_metric` series of this metric.
+    MetricSeriesLimit,
     /// An exemplar whose labels are too long.
     ExemplarLabelsTooLong,
     /// Metadata that breaks a limit.
@@ -46,7 +50,7 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// Every reason, for metrics that start at zero and for codecs.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::MissingMetricName,
         Self::InvalidMetricName,
         Self::InvalidLabelName,
@@ -57,11 +61,13 @@ impl RejectReason {
         Self::LabelNameTooLong,
         Self::LabelValueTooLong,
         Self::InvalidHistogram,
+        Self::TooManyHistogramBuckets,
         Self::OutOfOrder,
         Self::DuplicateTimestamp,
         Self::TooOld,
         Self::TooFarInFuture,
         Self::SeriesLimit,
+        Self::MetricSeriesLimit,
         Self::ExemplarLabelsTooLong,
         Self::InvalidMetadata,
         Self::EmptySeries,
@@ -81,11 +87,13 @@ impl RejectReason {
             Self::LabelNameTooLong => "label_name_too_long",
             Self::LabelValueTooLong => "label_value_too_long",
             Self::InvalidHistogram => "invalid_histogram",
+            Self::TooManyHistogramBuckets => "too_many_histogram_buckets",
             Self::OutOfOrder => "out_of_order",
             Self::DuplicateTimestamp => "duplicate_timestamp",
             Self::TooOld => "too_old",
             Self::TooFarInFuture => "too_far_in_future",
             Self::SeriesLimit => "series_limit",
+            Self::MetricSeriesLimit => "metric_series_limit",
             Self::ExemplarLabelsTooLong => "exemplar_labels_too_long",
             Self::InvalidMetadata => "invalid_metadata",
             Self::EmptySeries => "empty_series",

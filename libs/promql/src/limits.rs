@@ -103,7 +103,8 @@ fn count(counter: &AtomicU64, n: usize, max: u64, what: &str, setting: &str) -> 
 
 fn refused(verb: &str, max: u64, what: &str, setting: &str) -> QueryError {
     QueryError::Execution(format!(
-        "the query would {verb} {max} {what} (limit: {setting}); narrow the selectors or the time range, or raise {setting}"
+        "the query would {verb} {max} {what} (limit: {setting} = {max} {what}; change limits.{setting} or the tenant's override); \
+         narrow the selectors or the time range"
     ))
 }
 

@@ -26,8 +26,8 @@ mod tests;
 mod token;
 mod unquote;
 
-pub use ast::Expr;
 use ast::TextSpan;
+pub use ast::{Expr, ValueType};
 pub use error::ParseError;
 use grammar::Parser;
 pub(crate) use literal::parse_number;

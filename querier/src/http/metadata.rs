@@ -41,14 +41,18 @@ pub(super) async fn exemplars(State(querier): Querying, Extension(tenant): Tenan
 pub(super) struct Bound {
     /// What the caller wants at most; 0 for all.
     wanted: usize,
-    /// `max_query_series`: what the caller may have at most.
+    /// What the caller may have at most.
     allowed: usize,
+    /// The limit that says so.
+    limit: &'static str,
 }
 
 impl Bound {
     pub(super) fn of(call: &Call) -> Result<Self, ApiError> {
-        let allowed = call.querier.limits.of(&call.tenant).max_query_series;
-        Ok(Self { wanted: call.params.limit("limit")?, allowed })
+        let limits = call.querier.limits.of(&call.tenant);
+        let results = (limits.max_label_results, "max_label_results");
+        let (allowed, limit) = results.min((limits.max_query_series, "max_query_series"));
+        Ok(Self { wanted: call.params.limit("limit")?, allowed, limit })
     }
 
     /// One more than there may be, to see whether there are more.
@@ -63,10 +67,8 @@ impl Bound {
             return Ok(vec![TRUNCATED.to_owned()]);
         }
         if items.len() > self.allowed {
-            let text = format!(
-                "the result has more than {} entries (limit: max_query_series); narrow match[] or the time range, or give limit",
-                self.allowed
-            );
+            let limit = limits::named(self.limit, self.allowed, "entries");
+            let text = format!("the result has too many entries ({limit}); narrow match[] or the time range, or give limit");
             return Err(QueryError::Execution(text).into());
         }
         Ok(Vec::new())
@@ -78,18 +80,18 @@ async fn run_series(call: &Call) -> Result<Vec<u8>, ApiError> {
     if call.params.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let request = series_request(call, bound.ask_for(), |e| ApiError::parameter("match[]", &e))?;
+    let (request, mut warnings) = series_request(call, bound.ask_for(), |e| ApiError::parameter("match[]", &e))?;
     let ctx = call.context()?;
     let mut sets = call.querier.directory.series(&ctx, request).await?;
-    let warnings = bound.apply(&mut sets)?;
+    warnings.extend(bound.apply(&mut sets)?);
     Ok(write::label_sets(&sets, &warnings))
 }
 
 async fn run_labels(call: &Call) -> Result<Vec<u8>, ApiError> {
     let bound = Bound::of(call)?;
-    let request = series_request(call, bound.ask_for(), ApiError::bad_data)?;
+    let (request, warnings) = series_request(call, bound.ask_for(), ApiError::bad_data)?;
     let ctx = call.context()?;
-    strings(call.querier.directory.label_names(&ctx, request).await?, bound)
+    strings(call.querier.directory.label_names(&ctx, request).await?, bound, warnings)
 }
 
 async fn run_label_values(call: &Call, name: &str) -> Result<Vec<u8>, ApiError> {
@@ -98,13 +100,13 @@ async fn run_label_values(call: &Call, name: &str) -> Result<Vec<u8>, ApiError> 
     if name.is_empty() {
         return Err(ApiError::bad_data("invalid label name: \"\""));
     }
-    let series: SeriesRequest = series_request(call, bound.ask_for(), ApiError::bad_data)?;
+    let (series, warnings) = series_request(call, bound.ask_for(), ApiError::bad_data)?;
     let ctx = call.context()?;
-    strings(call.querier.directory.label_values(&ctx, LabelValuesRequest { name, series }).await?, bound)
+    strings(call.querier.directory.label_values(&ctx, LabelValuesRequest { name, series }).await?, bound, warnings)
 }
 
-fn strings(mut texts: Vec<String>, bound: Bound) -> Result<Vec<u8>, ApiError> {
-    let warnings = bound.apply(&mut texts)?;
+fn strings(mut texts: Vec<String>, bound: Bound, mut warnings: Vec<String>) -> Result<Vec<u8>, ApiError> {
+    warnings.extend(bound.apply(&mut texts)?);
     Ok(write::success(&Value::from(texts), &warnings))
 }
 

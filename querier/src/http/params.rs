@@ -14,7 +14,8 @@ pub(crate) struct Params {
 }
 
 impl Params {
-    pub(crate) fn read(form: &[u8], query: &str) -> Result<Self, ApiError> {
+    /// Reads them. An expression (`query`) of more than `longest` bytes is refused before it is decoded.
+    pub(crate) fn read(form: &[u8], query: &str, longest: usize) -> Result<Self, ApiError> {
         let mut pairs = Vec::new();
         for source in [form, query.as_bytes()] {
             for part in source.split(|b| *b == b'&').filter(|part| !part.is_empty()) {
@@ -23,7 +24,11 @@ impl Params {
                 }
                 let at = part.iter().position(|b| *b == b'=').unwrap_or(part.len());
                 let (name, value) = part.split_at(at);
-                pairs.push((decode(name)?, decode(value.get(1..).unwrap_or_default())?));
+                let value = value.get(1..).unwrap_or_default();
+                if name == b"query" {
+                    check_length(value, longest)?;
+                }
+                pairs.push((decode(name)?, decode(value)?));
             }
         }
         Ok(Self { pairs })
@@ -63,6 +68,19 @@ impl Params {
     }
 }
 
+/// Every escape is three bytes for one.
+fn check_length(value: &[u8], longest: usize) -> Result<(), ApiError> {
+    let decoded = value.len().saturating_sub(2 * value.iter().filter(|b| **b == b'%').count());
+    if decoded > longest {
+        let limit = limits::named("max_query_expression_bytes", longest, "bytes");
+        return Err(ApiError::parameter(
+            "query",
+            &format!("expression of {decoded} bytes is longer than the limit of {longest} bytes ({limit})"),
+        ));
+    }
+    Ok(())
+}
+
 struct NotANumber(std::num::ParseIntError);
 
 impl NotANumber {
@@ -97,18 +115,29 @@ mod tests {
 
     #[test]
     fn form_wins_and_escapes_are_read() {
-        let params = Params::read(b"query=a%2Bb+c&match[]=x", "query=z&match%5B%5D=y&empty=").unwrap();
+        let params = Params::read(b"query=a%2Bb+c&match[]=x", "query=z&match%5B%5D=y&empty=", 99).unwrap();
         assert_eq!(params.get("query"), Some("a+b c"));
         assert_eq!(params.all("match[]").collect::<Vec<_>>(), ["x", "y"]);
         assert_eq!(params.get("empty"), None);
-        assert!(Params::read(b"a=%f", "").is_err());
-        assert!(Params::read(b"a=%ff", "").is_err());
-        assert!(Params::read(b"a=%+1", "").is_err());
+        assert!(Params::read(b"a=%f", "", 99).is_err());
+        assert!(Params::read(b"a=%ff", "", 99).is_err());
+        assert!(Params::read(b"a=%+1", "", 99).is_err());
+    }
+
+    #[test]
+    fn a_long_expression_is_not_even_decoded() {
+        let read = |form: &[u8]| Params::read(form, "", 3).map_err(|e| e.message);
+        assert_eq!(read(b"query=a%2Bb&other=abcdef").unwrap().get("query"), Some("a+b"));
+        let error = read(b"query=%41%42%43%44").unwrap_err();
+        assert!(
+            error.contains("expression of 4 bytes is longer than the limit of 3 bytes (limit: max_query_expression_bytes = 3 bytes"),
+            "{error}"
+        );
     }
 
     #[test]
     fn limits_are_refused_in_the_words_of_each_api() {
-        let limit = |text: &str| Params::read(format!("limit={text}").as_bytes(), "").unwrap().limit("limit").map_err(|e| e.message);
+        let limit = |text: &str| Params::read(format!("limit={text}").as_bytes(), "", 99).unwrap().limit("limit").map_err(|e| e.message);
         assert_eq!((limit(""), limit("0"), limit("7")), (Ok(0), Ok(0), Ok(7)));
         for (text, problem) in [
             ("-1", "limit must be non-negative"),
@@ -117,7 +146,8 @@ mod tests {
         ] {
             assert_eq!(limit(text), Err(format!("invalid parameter \"limit\": {problem}")));
         }
-        let plain = |text: &str| Params::read(format!("limit={text}").as_bytes(), "").unwrap().plain_limit("limit").map_err(|e| e.message);
+        let plain =
+            |text: &str| Params::read(format!("limit={text}").as_bytes(), "", 99).unwrap().plain_limit("limit").map_err(|e| e.message);
         assert_eq!((plain("-1"), plain("7"), plain("x")), (Ok(0), Ok(7), Err("limit must be a number".to_owned())));
     }
 }

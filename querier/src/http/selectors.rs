@@ -10,11 +10,29 @@ use super::params::Params;
 use super::time::{MAX_TIME, MIN_TIME, parse_time};
 use super::{ApiError, Call};
 
-/// The request of `series`, `labels` and `label/…/values`; `wrong` says how a selector's error is told, which is not the same for all.
-pub(super) fn series_request(call: &Call, limit: usize, wrong: impl Fn(String) -> ApiError) -> Result<SeriesRequest, ApiError> {
-    let (min_t, max_t) = time_range(&call.params, MIN_TIME, MAX_TIME)?;
+/// The request of `series`, `labels` and `label/…/values`, and what the caller is to be warned of; `wrong` says how a selector's error is told, which is not the
+/// same for all.
+pub(super) fn series_request(
+    call: &Call,
+    limit: usize,
+    wrong: impl Fn(String) -> ApiError,
+) -> Result<(SeriesRequest, Vec<String>), ApiError> {
+    let (mut min_t, max_t) = time_range(&call.params, MIN_TIME, MAX_TIME)?;
+    let mut warnings = Vec::new();
+    let longest = call.querier.limits.of(&call.tenant).max_labels_query_length_ms;
+    if let Some(start) = shortened(min_t, max_t, longest, call.querier.clock.now_ms()) {
+        min_t = start;
+        let limit = limits::named("max_labels_query_length_ms", longest, "ms");
+        warnings.push(format!("what is further back than such a request may look was left out ({limit})"));
+    }
     let selectors = call.params.all("match[]").map(|text| selector(text).map_err(&wrong)).collect::<Result<Vec<_>, _>>()?;
-    Ok(SeriesRequest { selectors, min_t, max_t, limit })
+    Ok((SeriesRequest { selectors, min_t, max_t, limit }, warnings))
+}
+
+/// The start of a range that is not longer than `longest`, if `[min_t, max_t]` is; the future does not count. 0: nothing is too long.
+fn shortened(min_t: i64, max_t: i64, longest: i64, now: i64) -> Option<i64> {
+    let start = max_t.min(now).saturating_sub(longest);
+    (longest > 0 && min_t < start).then_some(start)
 }
 
 /// `start` and `end`, or the defaults.
@@ -39,7 +57,15 @@ pub(super) fn selector(text: &str) -> Result<Arc<[Matcher]>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Params, selector, time};
+    use super::{MAX_TIME, MIN_TIME, Params, selector, shortened, time};
+
+    #[test]
+    fn long_ranges_lose_their_start() {
+        assert_eq!(shortened(MIN_TIME, MAX_TIME, 100, 1_000), Some(900));
+        assert_eq!(shortened(0, 500, 100, 1_000), Some(400));
+        assert_eq!((shortened(900, MAX_TIME, 100, 1_000), shortened(400, 500, 100, 1_000)), (None, None));
+        assert_eq!(shortened(MIN_TIME, MAX_TIME, 0, 1_000), None);
+    }
 
     #[test]
     fn selectors_are_bare_and_select() {
@@ -56,7 +82,7 @@ mod tests {
 
     #[test]
     fn times_are_refused_by_name() {
-        let params = Params::read(b"start=x&end=5", "").unwrap();
+        let params = Params::read(b"start=x&end=5", "", 99).unwrap();
         assert_eq!((time(&params, "end", 1).unwrap(), time(&params, "other", 1).unwrap()), (5_000, 1));
         let problem = "invalid parameter \"start\": invalid time value for 'start': cannot parse \"x\" to a valid timestamp";
         assert_eq!(time(&params, "start", 1).unwrap_err().message, problem);

@@ -10,7 +10,9 @@ use proto::convert::remote_read::ReadQuery;
 use rpc::CallContext;
 use tsdb::block::recode::{OverlapStats, merge_overlaps};
 
-use super::{CancelOnDrop, Runner, Turn, When, check_length};
+use super::reach::check_length;
+use super::{CancelOnDrop, Runner, When};
+use crate::metrics::GaugeGuard;
 
 /// What an error says was being done.
 const STAGE: &str = "reading series";
@@ -29,11 +31,13 @@ impl Runner {
         for query in &queries {
             check_length(&limits, When::Range { start: query.min_t, end: query.max_t, step: 1 })?;
         }
-        let _turn = Turn::take(inner)?;
+        let _running = GaugeGuard::new(&inner.metrics.inflight);
+        let place = inner.admission.admit(&ctx.tenant, limits.max_concurrent_queries, ctx.deadline.remaining(inner.clock.as_ref())).await?;
         let cancel = inner.cancel_token(ctx);
         let _cancel_on_drop = CancelOnDrop(cancel.clone());
         let storage = inner.storage(ctx);
         let work = move || {
+            let _place = place;
             let mut budget = Budget { limits: Arc::clone(&limits), series: 0, samples: 0, bytes: 0 };
             let all = queries.into_iter().map(|query| read(&storage, query, &cancel, &mut budget));
             finish(all.collect::<Result<_, _>>()?, &limits)
@@ -97,6 +101,7 @@ pub(crate) fn within(now: u64, max: u64, what: &str, setting: &str) -> Result<()
         return Ok(());
     }
     Err(QueryError::Execution(format!(
-        "the read would have more than {max} {what} (limit: {setting}); narrow the matchers or the time range, or raise {setting}"
+        "the read would have more than {max} {what} ({}); narrow the matchers or the time range",
+        limits::named(setting, max, what)
     )))
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
+use limits::LimitsProvider;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use ring::ClusterSnapshot;
 use runtime::Tasks;
 use runtime::build_info::VERSION;
 use runtime::clock::SharedClock;
+use serde::Serialize;
 use tokio::sync::watch;
 
 use super::buildinfo::REVISION;
@@ -31,6 +33,8 @@ pub struct Admin {
     pub snapshot: watch::Receiver<Arc<ClusterSnapshot>>,
     /// The ingester, if one runs here.
     pub ingester: Option<ingester::Ingester>,
+    /// Limits of tenants.
+    pub limits: LimitsProvider,
     /// Time.
     pub clock: SharedClock,
     /// When the process started, in milliseconds since the epoch.
@@ -62,7 +66,11 @@ pub(super) async fn metrics(State(admin): Shared, headers: HeaderMap) -> Respons
 }
 
 pub(super) async fn config(State(admin): Shared) -> Response {
-    match serde_yaml_ng::to_string(&admin.config) {
+    yaml(&admin.config)
+}
+
+pub(super) fn yaml<T: Serialize>(value: &T) -> Response {
+    match serde_yaml_ng::to_string(value) {
         Ok(yaml) => ([(header::CONTENT_TYPE, "application/yaml; charset=utf-8")], yaml).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("settings could not be written as YAML: {error}\n")).into_response(),
     }
@@ -84,6 +92,7 @@ pub(super) async fn index(State(admin): Shared) -> Html<String> {
         ("/metrics", "this process's own metrics"),
         ("/ring", "the cluster: instances, states, ownership"),
         ("/config", "the settings in force"),
+        ("/runtime_config?mode=diff", "limits of single tenants"),
         ("/prometheus/api/v1/status/buildinfo", "what this binary is"),
     ];
     let items: String = links.iter().map(|(path, what)| format!("<li><a href=\"{path}\">{path}</a> {what}</li>")).collect();

@@ -34,12 +34,12 @@ impl Grid {
         }
         let steps = (i128::from(end) - i128::from(start)) / i128::from(step) + 1;
         let steps = u64::try_from(steps).unwrap_or(u64::MAX);
+        budget.check_steps(steps)?;
         if steps > MAX_STEPS {
             return Err(QueryError::Execution(format!(
                 "the query has {steps} steps in one grid, more than {MAX_STEPS}: use a larger step"
             )));
         }
-        budget.check_steps(steps)?;
         Ok(Self { start, step, count: steps as usize })
     }
 

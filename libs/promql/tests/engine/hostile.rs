@@ -74,11 +74,11 @@ fn evaluations_are_refused_by_the_limit_that_they_hit() {
         assert!(why.contains("max_query_memory_bytes"), "{text}: {why}");
     }
     let steps = QueryLimits { max_steps: 1_000, ..QueryLimits::default() };
-    assert!(limited("max_over_time(m[1d:10s])", steps).contains("1000 steps (limit: max_query_steps)"));
+    assert!(limited("max_over_time(m[1d:10s])", steps).contains("1000 steps (limit: max_query_steps = 1000 steps"));
     let samples = QueryLimits { max_samples: 10_000, ..QueryLimits::default() };
-    assert!(limited("sum(rate(m[5m]))", samples).contains("10000 samples (limit: max_query_samples)"));
+    assert!(limited("sum(rate(m[5m]))", samples).contains("10000 samples (limit: max_query_samples = 10000 samples"));
     let series = QueryLimits { max_series: 200, ..QueryLimits::default() };
-    assert!(limited("m", series).contains("200 series (limit: max_query_series)"));
+    assert!(limited("m", series).contains("200 series (limit: max_query_series = 200 series"));
 }
 
 /// A sum over many series holds its groups and one series, whatever is below it.

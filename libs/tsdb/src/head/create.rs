@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use hashbrown::HashMap;
 use model::{BatchSeries, LabelBlock, RejectReason, SeriesHash};
 use parking_lot::RwLockWriteGuard;
 
@@ -25,12 +26,14 @@ pub(super) struct Creator<'h, 'b> {
     last: Vec<(&'b [u8], u32)>,
     next: Vec<(&'b [u8], u32)>,
     ids: Vec<u32>,
+    /// Series of each metric, by the pair of its name, that are in `entries` and not yet in postings.
+    pending: HashMap<u32, usize>,
 }
 
 impl<'h, 'b> Creator<'h, 'b> {
     pub(super) fn new(head: &'h Head) -> Self {
         let index = head.index.write();
-        Self { head, index, entries: Vec::new(), last: Vec::new(), next: Vec::new(), ids: Vec::new() }
+        Self { head, index, entries: Vec::new(), last: Vec::new(), next: Vec::new(), ids: Vec::new(), pending: HashMap::new() }
     }
 
     /// The slot of a series that is there.
@@ -39,9 +42,13 @@ impl<'h, 'b> Creator<'h, 'b> {
         (slot != NONE).then_some(slot)
     }
 
-    /// Makes a series that is not there; its slot.
-    pub(super) fn create(&mut self, hash: SeriesHash, block: LabelBlock<'b>) -> Result<u32, RejectReason> {
+    /// Makes a series that is not there, unless its metric has `max_per_metric` already; its slot.
+    pub(super) fn create(&mut self, hash: SeriesHash, block: LabelBlock<'b>, max_per_metric: usize) -> Result<u32, RejectReason> {
         check_block(hash, block)?;
+        // Before anything is interned: a flood of new values costs no label that has to be taken back.
+        if max_per_metric < usize::MAX && self.series_of_metric(block) >= max_per_metric {
+            return Err(RejectReason::MetricSeriesLimit);
+        }
         self.intern(block)?;
         let stripe = stripe_of(hash, self.head.stripes.len());
         let slot = self.head.stripes[stripe].write().insert(hash, &self.ids, self.head.max_slots());
@@ -49,6 +56,7 @@ impl<'h, 'b> Creator<'h, 'b> {
             // Labels that were interned for this series alone must not stay. Those of the series before have postings only now.
             self.index.add_series(&mut self.entries);
             self.entries.clear();
+            self.pending.clear();
             self.index.release_unused(&mut self.ids);
             self.last.clear();
             return Err(RejectReason::SeriesLimit);
@@ -56,7 +64,17 @@ impl<'h, 'b> Creator<'h, 'b> {
         self.head.series.fetch_add(1, Relaxed);
         let id = self.head.id(hash, slot);
         self.entries.extend(self.ids.iter().map(|pair| (*pair, id)));
+        if max_per_metric < usize::MAX
+            && let Some(metric) = self.index.metric_of(block)
+        {
+            *self.pending.entry(metric).or_default() += 1;
+        }
         Ok(slot)
+    }
+
+    fn series_of_metric(&self, block: LabelBlock<'_>) -> usize {
+        let Some(metric) = self.index.metric_of(block) else { return 0 };
+        self.index.series_of(metric).len() + self.pending.get(&metric).copied().unwrap_or(0)
     }
 
     /// Fills `ids` with the pairs of a block.
@@ -114,7 +132,7 @@ fn create_one<'b>(push: &Push<'b>, creator: &mut Creator<'_, 'b>, position: u32,
         None => {
             let limit = push.head.limits.max_series.load(Relaxed);
             let made = if push.head.series.load(Relaxed) < limit {
-                creator.create(series.hash, push.batch.labels(series))
+                creator.create(series.hash, push.batch.labels(series), push.head.limits.max_series_per_metric.load(Relaxed))
             } else {
                 Err(RejectReason::SeriesLimit)
             };
@@ -141,14 +159,25 @@ fn refuse_times(push: &Push<'_>, position: u32, series: &BatchSeries, out: &mut 
     }
 }
 
+/// How a refusal names the limit behind it.
+fn named(limit: &str, value: usize) -> String {
+    format!("limit: {limit} = {value} series per ingester; change limits.{limit} or the tenant's override")
+}
+
 fn refuse_series(push: &Push<'_>, position: u32, series: &BatchSeries, reason: RejectReason, out: &mut AppendOutcome) {
     let index = push.selection.series(position);
+    let limits = &push.head.limits;
     let detail = || match reason {
         RejectReason::SeriesLimit => {
             format!(
-                "the tenant has {} series in memory (max_series)",
-                push.head.limits.max_series.load(Relaxed).min(push.head.series_count())
+                "the tenant has {} series in memory ({})",
+                push.head.series_count(),
+                named("max_series", limits.max_series.load(Relaxed))
             )
+        }
+        RejectReason::MetricSeriesLimit => {
+            let limit = named("max_series_per_metric", limits.max_series_per_metric.load(Relaxed));
+            format!("the metric has as many series in memory as it may ({limit})")
         }
         _ => "labels are not canonical or are not those of the series' hash".to_owned(),
     };

@@ -4,7 +4,7 @@
 //! concatenation of its pairs. Pair ids are reused only after no series has the pair.
 
 use hashbrown::{HashMap, HashTable};
-use model::labels::{LabelBlock, read_varint};
+use model::labels::{LabelBlock, METRIC_NAME, read_varint};
 use model::{Labels, SeriesHash};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -180,6 +180,12 @@ impl Index {
     /// Whether any series has or just gets the pair; others may be given to other labels.
     pub(super) fn is_used(&self, pair: u32) -> bool {
         self.pairs.get(pair as usize).is_some_and(|p| !p.wire.is_empty())
+    }
+
+    /// The pair that is the metric name of a block, if any series has it.
+    pub(super) fn metric_of(&self, block: LabelBlock<'_>) -> Option<u32> {
+        let wire = wire_pairs(block.as_bytes()).find(|wire| parse(wire).is_some_and(|(name, _)| name == METRIC_NAME))?;
+        self.by_wire.find(xxh3_64(wire), |id| *self.pairs[*id as usize].wire == *wire).copied()
     }
 
     /// The series with a pair, ascending.

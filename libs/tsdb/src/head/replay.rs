@@ -179,7 +179,7 @@ impl Replayer {
                 let creator = creator.get_or_insert_with(|| Creator::new(&head));
                 let block = LabelBlock::from_validated(blocks.get(range.clone()).unwrap_or_default());
                 // Another worker cannot have made it, but a push may have, since the look above.
-                match creator.find(*hash).map_or_else(|| creator.create(*hash, block), Ok) {
+                match creator.find(*hash).map_or_else(|| creator.create(*hash, block, usize::MAX), Ok) {
                     Ok(slot) => {
                         self.stats.series += 1;
                         slot

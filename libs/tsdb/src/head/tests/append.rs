@@ -109,7 +109,7 @@ fn series_limit_and_refused_times_make_no_series() {
     assert_eq!(head.series_count(), 0);
     let out = push(&head, &batch(&[(a.clone(), &[(T0, 1.0)]), (b.clone(), &[(T0, 1.0), (T0 + 1, 1.0)]), (a, &[(T0 + 1, 1.0)])]));
     assert_eq!((out.samples, reasons(&out)), (2, vec![(1, RejectReason::SeriesLimit, 2)]));
-    assert!(out.rejected[0].detail.contains("1 series in memory (max_series)"));
+    assert!(out.rejected[0].detail.contains("1 series in memory (limit: max_series = 1 series"));
     head.set_limits(&HeadLimits { max_series: 2, ..HeadLimits::default() });
     assert_eq!(push(&head, &batch(&[(b, &[(T0, 1.0)])])).created, 1);
     assert_eq!(head.stats().label_pairs, 2);
@@ -228,4 +228,28 @@ fn definitions_until_confirmed_and_anew_in_each_generation() {
     };
     assert_eq!([defined(1, 1, false), defined(2, 1, false), defined(3, 1, true), defined(4, 1, true)], [1, 1, 1, 0]);
     assert_eq!([defined(5, 2, true), defined(6, 2, true)], [1, 0]);
+}
+
+/// A label with too many values fills its metric and no other; within one push, over pushes, and again when there is room.
+#[test]
+fn a_metric_has_so_many_series_and_no_more() {
+    let head = Head::new(limited(HeadLimits { max_series_per_metric: 300, ..HeadLimits::default() }));
+    let of = |name: &str, i: u32| labels(&[("A", "before the name"), ("__name__", name), ("n", &i.to_string())]);
+    let push_many = |name: &str, range: std::ops::Range<u32>| {
+        let series: Vec<_> = range.map(|i| (of(name, i), [(T0 + i64::from(i), 1.0)])).collect();
+        push(&head, &batch(&series.iter().map(|(l, s)| (l.clone(), s.as_slice())).collect::<Vec<_>>()))
+    };
+    assert_eq!(push_many("a", 0..200).created, 200);
+    let out = push_many("a", 150..350);
+    assert_eq!((out.created, out.rejected.len()), (100, 50), "what is there takes samples as before");
+    assert!(out.rejected.iter().all(|r| r.reason == RejectReason::MetricSeriesLimit && r.detail.contains("max_series_per_metric = 300")));
+    let pairs = head.stats().label_pairs;
+    assert_eq!(push_many("a", 1_000..2_000).created, 0);
+    assert_eq!(head.stats().label_pairs, pairs, "a flood of values leaves none behind");
+    assert_eq!(push_many("b", 0..301).rejected.len(), 1);
+    // The samples of the first hundred are the oldest: when they go, there is room again.
+    head.truncate(T0 + 100);
+    assert_eq!(push_many("a", 1_000..2_000).created, 100);
+    head.set_limits(&HeadLimits::default());
+    assert_eq!(push_many("a", 3_000..4_000).created, 1_000);
 }
