@@ -36,7 +36,7 @@ pub(super) fn follow(parts: &Parts, registry: &mut Registry) -> anyhow::Result<(
             match tasks.spawn_blocking(move || file.lock().reload(now)).await {
                 Ok(Reload::Loaded { tenants }) => tracing::info!(tenants, "limits of tenants changed"),
                 Ok(Reload::Failed { problem }) => {
-                    tracing::error!(problem, "the overrides file cannot be used; earlier limits stay in force")
+                    tracing::error!(problem, "the overrides file cannot be used; earlier limits stay in force");
                 }
                 // A panic has been logged by the hook; the next look tries again.
                 Ok(Reload::Unchanged) | Err(_) => {}

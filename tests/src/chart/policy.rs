@@ -142,7 +142,7 @@ fn dangling_pod(release: &Release, pod: &PodSpec, claims: usize, external: &[&st
         problems.push(format!("no ServiceAccount {account}"));
     }
     for mount in pod.containers.iter().flat_map(|c| c.volume_mounts.iter().flatten()) {
-        if !volumes.iter().any(|v| v.name == mount.name) && !(claims > 0 && mount.name == "data") {
+        if !(volumes.iter().any(|v| v.name == mount.name) || claims > 0 && mount.name == "data") {
             problems.push(format!("no volume {}", mount.name));
         }
     }
