@@ -4,6 +4,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "plimsoll/ingester/v1/ingester.proto",
         "plimsoll/coordinator/v1/coordinator.proto",
+        "plimsoll/ruler/v1/ruler.proto",
+        "cortex/rule_group.proto",
         "prometheus/remote_write_v1.proto",
         "prometheus/remote_read.proto",
         "prometheus/remote_write_v2.proto",
@@ -14,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // Label blocks and chunks are slices of the received message, not copies.
         .bytes(".plimsoll.ingester.v1")
         .bytes(".prometheus.v1.Chunk")
+        .bytes(".plimsoll.ruler.v1")
         .compile_fds(descriptors)?;
     Ok(())
 }

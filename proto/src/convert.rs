@@ -6,10 +6,12 @@
 //! - [`coordinator`]: instances and snapshots of the cluster.
 //! - [`ingester`]: pushes, label sets, chunks, matchers, metadata, exemplars.
 //! - [`remote_read`]: requests and answers of Prometheus's remote read.
+//! - [`rule_group`]: rule groups in object storage.
 
 pub mod coordinator;
 pub mod ingester;
 pub mod remote_read;
+pub mod rule_group;
 
 /// A message of another process that cannot be what it claims to be. Answered with `INVALID_ARGUMENT`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -13,6 +13,12 @@ mod generated {
     pub(super) mod coordinator {
         tonic::include_proto!("plimsoll.coordinator.v1");
     }
+    pub(super) mod ruler {
+        tonic::include_proto!("plimsoll.ruler.v1");
+    }
+    pub(super) mod rule_group {
+        tonic::include_proto!("cortex.rules");
+    }
     pub(super) mod remote_write_v1 {
         tonic::include_proto!("prometheus.v1");
     }
@@ -29,6 +35,11 @@ pub mod ingester {
 /// The coordinator group.
 pub mod coordinator {
     pub use super::generated::coordinator::*;
+}
+
+/// Calls between rulers.
+pub mod ruler {
+    pub use super::generated::ruler::*;
 }
 
 /// Remote write 1.0.

@@ -88,6 +88,12 @@ impl Key {
         Self(format!("{tenant}/{BUCKET_INDEX}"))
     }
 
+    /// All rule groups of all tenants.
+    #[must_use]
+    pub fn all_rules() -> Self {
+        Self("rules/".to_owned())
+    }
+
     /// All rule groups of a tenant.
     #[must_use]
     pub fn rules(tenant: &TenantId) -> Self {

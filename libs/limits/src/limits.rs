@@ -73,6 +73,10 @@ pub struct Limits {
     pub max_labels_query_length_ms: i64,
     /// Entries that an answer of `series`, `labels` or `label/…/values` may have. 200,000. More is an error, unless the caller's `limit` asks for fewer.
     pub max_label_results: usize,
+    /// Rules of one group that is stored through the API. 100; 0 is no limit. Groups that lie in the object store already are evaluated as they are.
+    pub ruler_max_rules_per_rule_group: usize,
+    /// Rule groups that the tenant may store through the API. 500; 0 is no limit.
+    pub ruler_max_rule_groups_per_tenant: usize,
     /// Features of PromQL that Prometheus has behind flags.
     pub promql: PromqlFeatures,
 }
@@ -141,6 +145,8 @@ impl Default for Limits {
             max_concurrent_queries: 0,
             max_labels_query_length_ms: 0,
             max_label_results: 200_000,
+            ruler_max_rules_per_rule_group: 100,
+            ruler_max_rule_groups_per_tenant: 500,
             promql: PromqlFeatures::default(),
         }
     }

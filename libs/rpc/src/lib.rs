@@ -2,8 +2,8 @@
 //!
 //! A role is handed `Arc<dyn IngesterClient>` and the like and cannot tell a neighbour in the same process from one across the network;
 //! nothing is serialised in the first case. In reading order: [`context`] (tenant and deadline of a call), [`error`] (what may go wrong, sorted by
-//! who can do something about it), [`ingester`], [`coordinator`], [`write`], [`query`] (the traits); then what the gRPC implementations share: [`channels`] (connections), [`metadata`]
-//! (tenant, deadline, trace and cluster of a call) and [`status`] (errors on the wire); and the gRPC clients: [`ingester_grpc`], [`coordinator_grpc`].
+//! who can do something about it), [`ingester`], [`coordinator`], [`write`], [`query`], [`ruler`] (the traits); then what the gRPC implementations share: [`channels`] (connections), [`metadata`]
+//! (tenant, deadline, trace and cluster of a call) and [`status`] (errors on the wire); and the gRPC clients: [`ingester_grpc`], [`coordinator_grpc`], [`ruler_grpc`].
 //! [`membership`] and [`cluster_watch`] are what every role needs of the coordinator: being in the cluster, and seeing it.
 //!
 //! Never here: decisions (who is asked, how many must answer). Those belong to the roles.
@@ -19,6 +19,8 @@ pub mod ingester_grpc;
 pub mod membership;
 pub mod metadata;
 pub mod query;
+pub mod ruler;
+pub mod ruler_grpc;
 pub mod status;
 pub mod write;
 
@@ -36,4 +38,6 @@ pub use ingester_grpc::{GrpcIngesterClient, GrpcIngesterPool};
 pub use membership::{Membership, MembershipStatus};
 pub use metadata::ClusterIdentity;
 pub use query::QueryRunner;
+pub use ruler::{RulerClient, RulerPool, RulesGroup, RulesPart, RulesRequest};
+pub use ruler_grpc::GrpcRulerPool;
 pub use write::{WriteError, WritePath};
