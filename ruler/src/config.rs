@@ -13,9 +13,9 @@ use crate::alert::Grace;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Patterns of rule files (`*`, `?`, `[…]`). None: there is nothing to do.
+    /// Patterns of rule files (`*`, `?`, `[…]`). None: only what is stored through the API is evaluated.
     pub rule_files: Vec<String>,
-    /// The tenant whose rules these are: it is queried and written to, and its requests are answered.
+    /// The tenant whose rules the files hold.
     pub tenant: String,
     /// Time between evaluations of groups that name none, in seconds. 60 as in Prometheus. Short intervals cost a query per rule each.
     pub evaluation_interval_seconds: u64,
@@ -23,10 +23,15 @@ pub struct Config {
     pub query_offset_seconds: u64,
     /// Groups that are evaluated at a time; others wait. 8.
     pub max_concurrent_groups: usize,
+    /// Groups of one tenant that are evaluated at a time, so that others have their turn. 4; no more than `max_concurrent_groups`.
+    pub max_concurrent_groups_per_tenant: usize,
     /// Longest time one query or one write of a rule may take, in seconds. 60.
     pub timeout_seconds: u64,
     /// How often rule files are looked at for changes, in seconds; SIGHUP looks at once. 10.
     pub poll_interval_seconds: u64,
+    /// How often the object store is looked at for changed rule groups, in seconds. What is changed through the API is taken up at once by all rulers that
+    /// can be reached; this is for the others and for whoever writes into the bucket. 60.
+    pub store_poll_interval_seconds: u64,
     /// Base URLs of Alertmanagers (`http://host:9093`); alerts go to each. None: alerts are evaluated and recorded only.
     pub alertmanager_urls: Vec<String>,
     /// Labels that alerts carry to Alertmanagers and that templates see.
@@ -53,8 +58,10 @@ impl Default for Config {
             evaluation_interval_seconds: 60,
             query_offset_seconds: 0,
             max_concurrent_groups: 8,
+            max_concurrent_groups_per_tenant: 4,
             timeout_seconds: 60,
             poll_interval_seconds: 10,
+            store_poll_interval_seconds: 60,
             alertmanager_urls: Vec::new(),
             external_labels: BTreeMap::new(),
             external_url: String::new(),
@@ -78,12 +85,14 @@ impl Config {
             ("evaluation_interval_seconds", self.evaluation_interval_seconds, 1),
             ("timeout_seconds", self.timeout_seconds, 1),
             ("poll_interval_seconds", self.poll_interval_seconds, 1),
+            ("store_poll_interval_seconds", self.store_poll_interval_seconds, 1),
             ("notification_timeout_seconds", self.notification_timeout_seconds, 1),
             ("query_offset_seconds", self.query_offset_seconds, 0),
             ("resend_delay_seconds", self.resend_delay_seconds, 0),
             ("for_grace_period_seconds", self.for_grace_period_seconds, 0),
             ("for_outage_tolerance_seconds", self.for_outage_tolerance_seconds, 0),
             ("max_concurrent_groups", self.max_concurrent_groups as u64, 1),
+            ("max_concurrent_groups_per_tenant", self.max_concurrent_groups_per_tenant as u64, 1),
             ("notification_queue_capacity", self.notification_queue_capacity as u64, 1),
         ] {
             if !(least..=LONGEST_SECONDS).contains(&value) {

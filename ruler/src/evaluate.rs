@@ -81,7 +81,7 @@ impl Evaluator {
                 }
                 Err(error) => {
                     done.failures += 1;
-                    tracing::warn!(file = %state.file, group = group.name, rule = rule.name, error, "evaluating a rule failed");
+                    tracing::warn!(tenant = %self.tenant, file = %state.key.file, group = group.name, rule = rule.name, error, "evaluating a rule failed");
                     (rule_state.health, rule_state.last_error) = (Health::Bad, Some(error));
                 }
             }

@@ -1,9 +1,28 @@
-//! When a group is evaluated, and which of its series have gone: pure.
+//! Which group it is, when it is evaluated, and which of its series have gone: pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use model::{Labels, SeriesHash};
-use xxhash_rust::xxh3::xxh3_64;
+use model::{Labels, SeriesHash, TenantId};
+
+use crate::shard;
+
+/// What identifies a group in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct GroupKey {
+    /// Whose it is.
+    pub(crate) tenant: TenantId,
+    /// The rule file, or the namespace of a stored group.
+    pub(crate) file: Arc<str>,
+    /// Its name.
+    pub(crate) name: Arc<str>,
+}
+
+impl GroupKey {
+    pub(crate) fn new(tenant: &TenantId, file: &str, name: &str) -> Self {
+        Self { tenant: tenant.clone(), file: file.into(), name: name.into() }
+    }
+}
 
 /// The times at which a group is evaluated: every interval, at an offset of its own, so that not all groups are evaluated at once and
 /// each is at the same times after a restart. Milliseconds.
@@ -15,9 +34,9 @@ pub(crate) struct Slots {
 
 impl Slots {
     /// The slots of a group. An interval below a millisecond counts as one.
-    pub(crate) fn of(file: &str, name: &str, interval_ms: i64) -> Self {
+    pub(crate) fn of(key: &GroupKey, interval_ms: i64) -> Self {
         let interval_ms = interval_ms.max(1);
-        let hash = xxh3_64(format!("{file};{name}").as_bytes());
+        let hash = shard::token(&key.tenant, &key.file, &key.name);
         let offset_ms = i64::try_from(hash % interval_ms.unsigned_abs()).unwrap_or(0);
         Self { interval_ms, offset_ms }
     }
@@ -72,17 +91,17 @@ impl Written {
 mod tests {
     use std::collections::BTreeMap;
 
-    use model::Labels;
+    use model::{Labels, TenantId};
 
-    use super::{Slots, Written};
+    use super::{GroupKey, Slots, Written};
 
     #[test]
     fn slots_are_where_they_were() {
-        let slots = Slots::of("a.yml", "g", 60_000);
-        assert_eq!(slots, Slots::of("a.yml", "g", 60_000));
+        let of = |name: &str| Slots::of(&GroupKey::new(&TenantId::anonymous(), "a.yml", name), 60_000);
+        let slots = of("g");
+        assert_eq!(slots, of("g"));
         assert!((0..60_000).contains(&slots.offset_ms));
-        let offsets: std::collections::BTreeSet<_> =
-            (0..100).map(|i| Slots::of("a.yml", &i.to_string(), 60_000).offset_ms / 6_000).collect();
+        let offsets: std::collections::BTreeSet<_> = (0..100).map(|i| of(&i.to_string()).offset_ms / 6_000).collect();
         assert_eq!(offsets.len(), 10, "groups spread");
         for now in [0, 1_700_000_000_123, 59_999, -5] {
             let slot = slots.at_or_before(now);

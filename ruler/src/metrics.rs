@@ -26,6 +26,8 @@ pub(crate) struct Metrics {
     pub(crate) iteration_seconds: Histogram,
     pub(crate) reload_successful: Gauge,
     pub(crate) reloads: Counter,
+    pub(crate) sync_successful: Gauge,
+    pub(crate) unreadable: Gauge,
     pub(crate) alerts_sent: Family<AlertmanagerLabels, Counter>,
     pub(crate) send_failures: Family<AlertmanagerLabels, Counter>,
     pub(crate) alerts_dropped: Family<AlertmanagerLabels, Counter>,
@@ -47,6 +49,8 @@ impl Metrics {
             iteration_seconds: Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0]),
             reload_successful: Gauge::default(),
             reloads: Counter::default(),
+            sync_successful: Gauge::default(),
+            unreadable: Gauge::default(),
             alerts_sent: Family::default(),
             send_failures: Family::default(),
             alerts_dropped: Family::default(),
@@ -64,8 +68,18 @@ impl Metrics {
             metrics.iterations_missed.clone(),
         );
         registry.register("group_duration_seconds", "Time that the evaluation of a group took", metrics.iteration_seconds.clone());
-        registry.register("last_reload_successful", "Whether the rules in force are those last found", metrics.reload_successful.clone());
-        registry.register("reloads", "Changes of rules that were taken up", metrics.reloads.clone());
+        registry.register(
+            "last_reload_successful",
+            "Whether the rule files in force are those last found",
+            metrics.reload_successful.clone(),
+        );
+        registry.register("reloads", "Changes of rule files that were taken up", metrics.reloads.clone());
+        registry.register("last_sync_successful", "Whether the stored rule groups could be listed", metrics.sync_successful.clone());
+        registry.register(
+            "unreadable_groups",
+            "Stored groups of this ruler that are wrong or could not be read; what was read of them before is evaluated",
+            metrics.unreadable.clone(),
+        );
         registry.register("alerts_sent", "Alerts that an Alertmanager took", metrics.alerts_sent.clone());
         registry.register(
             "alert_send_failures",

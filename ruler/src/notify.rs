@@ -1,7 +1,8 @@
 //! Telling Alertmanagers: a bounded queue and a task for each.
 //!
 //! An alert that waits is replaced by what is said later of the same alert, so that an Alertmanager that was away learns how things are,
-//! not how they were. What fails is tried again, ever more slowly, until it is out of date: evaluation goes on meanwhile.
+//! not how they were. What fails is tried again, ever more slowly, until it is out of date: evaluation goes on meanwhile. Tenants take turns,
+//! a request is of one tenant, and who has the most waiting loses what does not fit.
 
 mod payload;
 mod queue;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::TenantId;
 use parking_lot::Mutex;
 use runtime::Shutdown;
 use runtime::clock::SharedClock;
@@ -53,12 +55,18 @@ pub(crate) struct Notifier {
     client: reqwest::Client,
     external_labels: Arc<BTreeMap<String, String>>,
     external_url: Arc<str>,
+    /// Whether requests say whose alerts they carry.
+    names_tenant: bool,
     clock: SharedClock,
     metrics: Metrics,
 }
 
+/// The header of Cortex, Loki and Mimir.
+const TENANT_HEADER: &str = "X-Scope-OrgID";
+
 impl Notifier {
-    pub(crate) fn new(config: &Config, clock: SharedClock, metrics: Metrics) -> Result<Self, reqwest::Error> {
+    /// Alertmanagers of the settings. `names_tenant`: requests carry `X-Scope-OrgID`.
+    pub(crate) fn new(config: &Config, names_tenant: bool, clock: SharedClock, metrics: Metrics) -> Result<Self, reqwest::Error> {
         runtime::tls::install();
         let alertmanager = |url: &String| Alertmanager {
             url: format!("{}/api/v2/alerts", url.trim_end_matches('/')),
@@ -74,6 +82,7 @@ impl Notifier {
                 .build()?,
             external_labels: Arc::new(config.external_labels.clone()),
             external_url: config.external_url.as_str().into(),
+            names_tenant,
             clock,
             metrics,
         })
@@ -84,13 +93,13 @@ impl Notifier {
         self.alertmanagers.iter().map(|a| a.url.as_str())
     }
 
-    /// Queues what a rule has to tell. Never waits.
-    pub(crate) fn tell(&self, rule: &Rule, notifications: &[Notification]) {
+    /// Queues what a tenant's rule has to tell. Never waits.
+    pub(crate) fn tell(&self, tenant: &TenantId, rule: &Rule, notifications: &[Notification]) {
         if self.alertmanagers.is_empty() {
             return;
         }
         let waiting: Vec<Waiting> =
-            notifications.iter().map(|n| payload::waiting(rule, n, &self.external_labels, &self.external_url)).collect();
+            notifications.iter().map(|n| payload::waiting(tenant, rule, n, &self.external_labels, &self.external_url)).collect();
         for alertmanager in self.alertmanagers.iter() {
             let (dropped, length) = {
                 let mut queue = alertmanager.queue.lock();
@@ -163,7 +172,10 @@ impl Notifier {
 
     async fn post(&self, alertmanager: &Alertmanager, batch: &[Waiting]) -> Sent {
         let url = alertmanager.url.as_str();
-        let request = self.client.post(url).header("Content-Type", "application/json").body(payload::body(batch));
+        let mut request = self.client.post(url).header("Content-Type", "application/json").body(payload::body(batch));
+        if let (true, Some(first)) = (self.names_tenant, batch.first()) {
+            request = request.header(TENANT_HEADER, first.tenant.as_str());
+        }
         match request.send().await {
             Ok(answer) if answer.status().is_success() => Sent::Taken,
             Ok(answer) if answer.status().is_client_error() && answer.status() != reqwest::StatusCode::TOO_MANY_REQUESTS => {

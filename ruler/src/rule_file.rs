@@ -6,10 +6,12 @@ mod check;
 mod decode;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::collections::BTreeMap;
 
 use promql::ParseOptions;
+use proto::convert::rule_group as stored;
 
 use crate::template::Template;
 use crate::yaml;
@@ -81,6 +83,23 @@ pub fn parse(text: &str, options: &ParseOptions) -> Result<Vec<RuleGroup>, Vec<S
     let Some(root) = root else { return Ok(Vec::new()) };
     let groups = decode::groups(&root).map_err(|e| vec![e])?;
     check::groups(&groups, options)
+}
+
+/// Reads one group by itself, as the API takes it: as it was written, for the store, and checked. The errors are all that is wrong with it.
+pub(crate) fn parse_group(text: &str, options: &ParseOptions) -> Result<(stored::RuleGroup, RuleGroup), Vec<String>> {
+    let root = yaml::read(text).map_err(|e| vec![e])?;
+    let Some(root) = root else { return Err(vec!["there is no rule group in the request's body".to_owned()]) };
+    let raw = decode::lone_group(&root).map_err(|e| vec![e])?;
+    let group = check::lone_group(&raw, options)?;
+    Ok((written::to_store(&raw), group))
+}
+
+/// Checks a group from the store.
+pub(crate) fn check_stored(group: &stored::RuleGroup, options: &ParseOptions) -> Result<RuleGroup, Vec<String>> {
+    if !group.source_tenants.is_empty() {
+        return Err(vec![format!("the group queries other tenants ({}), which is not supported", group.source_tenants.join(", "))]);
+    }
+    check::lone_group(&written::from_store(group), options)
 }
 
 /// Rules that record the same metric, or alert under the same name, with the same labels: `(name, labels)`, each once. Prometheus loads

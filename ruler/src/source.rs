@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use model::TenantId;
 use promql::ParseOptions;
 
 use crate::rule_file::{self, RuleGroup};
@@ -13,6 +14,8 @@ const MAX_FILES: usize = 10_000;
 /// The groups of one file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleSet {
+    /// Whose rules these are.
+    pub tenant: TenantId,
     /// The file's name, which with a group's name identifies it.
     pub file: Arc<str>,
     /// Its groups.
@@ -28,6 +31,7 @@ pub trait RuleSource: Send + Sync + 'static {
 /// Rule files on the local disk, by patterns.
 #[derive(Debug, Clone)]
 pub struct FileSource {
+    tenant: TenantId,
     patterns: Vec<PathBuf>,
     options: ParseOptions,
 }
@@ -35,8 +39,8 @@ pub struct FileSource {
 impl FileSource {
     /// Files that match any of the patterns (`*`, `?`, `[…]`).
     #[must_use]
-    pub fn new(patterns: &[String], options: ParseOptions) -> Self {
-        Self { patterns: patterns.iter().map(PathBuf::from).collect(), options }
+    pub fn new(tenant: TenantId, patterns: &[String], options: ParseOptions) -> Self {
+        Self { tenant, patterns: patterns.iter().map(PathBuf::from).collect(), options }
     }
 }
 
@@ -60,7 +64,10 @@ impl RuleSource for FileSource {
             let name = path.display().to_string();
             let text = std::fs::read_to_string(path).map_err(|e| vec![e.to_string()]);
             match text.and_then(|text| rule_file::parse(&text, &self.options)) {
-                Ok(groups) => sets.push(RuleSet { file: name.into(), groups: groups.into_iter().map(Arc::new).collect() }),
+                Ok(groups) => {
+                    let groups = groups.into_iter().map(Arc::new).collect();
+                    sets.push(RuleSet { tenant: self.tenant.clone(), file: name.into(), groups });
+                }
                 Err(problems) => errors.extend(problems.into_iter().map(|e| format!("{name}: {e}"))),
             }
         }

@@ -270,8 +270,8 @@ impl Built {
         };
         let mut ruler = None;
         if let (true, Some(distributor), Some(querier)) = (rules, &distributor, &querier) {
-            let (router, stage) = roles::ruler(parts, &mut registry, &watch, distributor, querier)?;
-            (routes.rules, ruler) = (Some(router), Some(stage));
+            let (handle, stage) = roles::ruler(parts, &mut registry, &mut services, &watch, bucket.clone(), distributor, querier)?;
+            (routes.rules, routes.rules_config, ruler) = (Some(handle.router()), Some(handle.config_router()), Some(stage));
         }
         routes.write = distributor.filter(|_| target.has(Target::Distributor)).map(|d| d.router());
         routes.query = querier.filter(|_| target.has(Target::Querier)).map(querier::http::router);

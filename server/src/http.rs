@@ -39,6 +39,8 @@ pub struct Routes {
     pub query: Option<Router>,
     /// Rules and alerts, beside the query API.
     pub rules: Option<Router>,
+    /// Stored rule groups, full paths.
+    pub rules_config: Option<Router>,
     /// Pages of the compactor, full paths.
     pub compactor: Option<Router>,
 }
@@ -48,6 +50,9 @@ pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: 
     let mut tenanted = Router::new();
     if let Some(write) = routes.write {
         tenanted = tenanted.merge(write);
+    }
+    if let Some(rules) = routes.rules_config {
+        tenanted = tenanted.merge(rules);
     }
     let api = routes.query.into_iter().chain(routes.rules).reduce(Router::merge);
     if let Some(api) = api {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::Labels;
 
 use crate::alert::Alerts;
-use crate::group::{Slots, Written};
+use crate::group::{GroupKey, Slots, Written};
 use crate::rule_file::{Rule, RuleGroup};
 
 /// How a rule's last evaluation went.
@@ -62,7 +62,7 @@ impl RuleState {
 /// A group's state. The group itself never changes: another one takes over its state ([`GroupState::take_over`]).
 #[derive(Debug, Clone)]
 pub(crate) struct GroupState {
-    pub(crate) file: Arc<str>,
+    pub(crate) key: GroupKey,
     pub(crate) group: Arc<RuleGroup>,
     pub(crate) interval_ms: i64,
     /// One for each rule.
@@ -77,14 +77,14 @@ pub(crate) struct GroupState {
 
 impl GroupState {
     /// A group that was never evaluated. `restored` if alerts have no state to be looked up.
-    pub(crate) fn new(file: &Arc<str>, group: Arc<RuleGroup>, default_interval_ms: i64, restored: bool) -> Self {
+    pub(crate) fn new(key: GroupKey, group: Arc<RuleGroup>, default_interval_ms: i64, restored: bool) -> Self {
         let interval_ms = group.interval_ms.unwrap_or(default_interval_ms);
         let rules = group.rules.iter().map(|_| RuleState::new(restored)).collect();
-        Self { file: Arc::clone(file), group, interval_ms, rules, orphans: Vec::new(), last_evaluation: None, seconds: 0.0 }
+        Self { key, group, interval_ms, rules, orphans: Vec::new(), last_evaluation: None, seconds: 0.0 }
     }
 
     pub(crate) fn slots(&self) -> Slots {
-        Slots::of(&self.file, &self.group.name, self.interval_ms)
+        Slots::of(&self.key, self.interval_ms)
     }
 
     /// Whether alerts may have a state from before a restart that has not been looked up.

@@ -11,6 +11,7 @@ use runtime::ManualClock;
 use super::Evaluator;
 use super::state::{GroupState, Health};
 use crate::alert::{Grace, Notification};
+use crate::group::GroupKey;
 use crate::rule_file::parse;
 use crate::unit_test::store::Store;
 
@@ -62,7 +63,7 @@ impl Rig {
 fn group(rules: &str, restored: bool) -> GroupState {
     let text = format!("groups:\n- name: g\n  interval: 1m\n{rules}");
     let group = parse(&text, &ParseOptions::default()).expect("rules").remove(0);
-    GroupState::new(&"f".into(), Arc::new(group), MINUTE, restored)
+    GroupState::new(GroupKey::new(&TenantId::anonymous(), "f", &group.name), Arc::new(group), MINUTE, restored)
 }
 
 #[tokio::test]

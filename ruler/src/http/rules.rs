@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use model::Matcher;
 use promql::{ParseOptions, parse_selector};
-use serde_json::{Value, json};
+use rpc::{RulesGroup, RulesPart, RulesRequest};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Params, shape};
+use super::shape;
 use crate::rule_file::Rule;
 use crate::view::GroupView;
 
 /// What is asked for.
-struct Wanted<'a> {
+pub(super) struct Wanted<'a> {
     alerting: bool,
     recording: bool,
     with_alerts: bool,
@@ -27,40 +30,56 @@ struct Wanted<'a> {
     token: &'a str,
 }
 
-/// The `data` of an answer; an error is the parameter's fault.
-pub(super) fn answer(groups: &[Arc<GroupView>], params: &Params) -> Result<Value, String> {
-    let wanted = Wanted::read(params)?;
-    let mut found = Vec::new();
-    let mut next = None;
-    let mut begun = wanted.token.is_empty();
-    for group in groups {
-        begun = begun || token(group) == wanted.token;
-        if !begun || !wanted.has_group(group) {
-            continue;
-        }
-        let rules = wanted.rules_of(group);
-        if rules.is_empty() {
-            continue;
-        }
-        if wanted.limit == Some(found.len()) {
-            next = Some(token(group));
-            break;
-        }
-        found.push(shape::group(group, rules));
+/// The `data` of an answer.
+#[derive(Debug, Serialize)]
+pub(super) struct Page<'a> {
+    groups: Vec<&'a RawValue>,
+    #[serde(rename = "groupNextToken", skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// What is asked for of these groups, all but the page. An error is the parameters' fault.
+pub(crate) fn select(groups: &[Arc<GroupView>], request: &RulesRequest) -> Result<Vec<RulesGroup>, String> {
+    let wanted = Wanted::read(&request.parameters)?;
+    let mut selected = Vec::new();
+    for group in groups.iter().filter(|group| wanted.has_group(group)) {
+        let json = match request.part {
+            RulesPart::Rules => match wanted.rules_of(group) {
+                rules if rules.is_empty() => continue,
+                rules => shape::group(group, rules),
+            },
+            RulesPart::Alerts => group.rules.iter().flat_map(|r| &r.alerts).map(shape::alert).collect(),
+        };
+        selected.push(RulesGroup {
+            file: group.key.file.to_string(),
+            name: group.key.name.to_string(),
+            evaluated_at_ms: group.last_evaluation.unwrap_or(0),
+            json: json.to_string().into(),
+        });
     }
-    if !begun {
-        let problem = format!("invalid group_next_token '{}'. were rule groups changed?", wanted.token);
-        return Err(parameter("group_next_token", &problem));
-    }
-    Ok(match next {
-        Some(token) => json!({"groups": found, "groupNextToken": token}),
-        None => json!({ "groups": found }),
-    })
+    Ok(selected)
+}
+
+/// The page that is asked for of what was selected, ordered by file and name.
+pub(super) fn page<'a>(groups: &'a [RulesGroup], wanted: &Wanted<'_>) -> Result<Page<'a>, String> {
+    let begin = match wanted.token {
+        "" => 0,
+        wanted => groups.iter().position(|group| token(group) == wanted).ok_or_else(|| {
+            let problem = format!("invalid group_next_token '{wanted}'. were rule groups changed?");
+            parameter("group_next_token", &problem)
+        })?,
+    };
+    let limit = wanted.limit.unwrap_or(usize::MAX);
+    let rest = groups.get(begin..).unwrap_or_default();
+    let json =
+        |group: &'a RulesGroup| serde_json::from_slice::<&RawValue>(&group.json).map_err(|e| format!("a ruler's answer is not JSON: {e}"));
+    let groups = rest.iter().take(limit).map(json).collect::<Result<_, _>>()?;
+    Ok(Page { groups, next: rest.get(limit).map(token) })
 }
 
 /// Names a group in a request for the page that begins with it.
-fn token(group: &GroupView) -> String {
-    format!("{:032x}", xxh3_128(format!("{};{}", group.file, group.group.name).as_bytes()))
+fn token(group: &RulesGroup) -> String {
+    format!("{:032x}", xxh3_128(format!("{};{}", group.file, group.name).as_bytes()))
 }
 
 fn parameter(name: &str, problem: &str) -> String {
@@ -68,7 +87,7 @@ fn parameter(name: &str, problem: &str) -> String {
 }
 
 impl<'a> Wanted<'a> {
-    fn read(params: &'a Params) -> Result<Self, String> {
+    pub(super) fn read(params: &'a [(String, String)]) -> Result<Self, String> {
         let get = |name: &str| params.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str());
         // With brackets or without.
         let all = |name: &str| {
@@ -126,7 +145,7 @@ impl<'a> Wanted<'a> {
 
     fn has_group(&self, group: &GroupView) -> bool {
         let among = |set: &BTreeSet<&str>, name: &str| set.is_empty() || set.contains(name);
-        among(&self.groups, &group.group.name) && among(&self.files, &group.file)
+        among(&self.groups, &group.group.name) && among(&self.files, &group.key.file)
     }
 
     fn rules_of(&self, group: &GroupView) -> Vec<Value> {

@@ -33,7 +33,7 @@ fn texts(map: &BTreeMap<String, String>) -> Value {
 pub(super) fn group(view: &GroupView, rules: Vec<Value>) -> Value {
     json!({
         "name": view.group.name,
-        "file": &*view.file,
+        "file": &*view.key.file,
         "rules": rules,
         "interval": seconds(view.interval_ms),
         "limit": view.group.limit,

@@ -1,10 +1,13 @@
 use std::sync::Arc;
 
+use model::TenantId;
 use promql::ParseOptions;
+use rpc::{RulesPart, RulesRequest};
 use serde_json::{Value, json};
 
 use super::{Params, rules};
 use crate::evaluate::state::GroupState;
+use crate::group::GroupKey;
 use crate::rule_file::parse;
 use crate::view::GroupView;
 
@@ -13,12 +16,16 @@ fn groups() -> Vec<Arc<GroupView>> {
                 - {alert: A, expr: up == 0, for: 5m, keep_firing_for: 1m, annotations: {s: '{{ $value }}'}}\n\
                 - name: b\n  rules: [{record: s, expr: up}]\n- name: c\n  rules: [{record: t, expr: up}]\n";
     let groups = parse(text, &ParseOptions::default()).expect("rules");
-    groups.into_iter().map(|g| Arc::new(GroupView::of(&GroupState::new(&"f.yml".into(), Arc::new(g), 60_000, true)))).collect()
+    let key = |name: &str| GroupKey::new(&TenantId::anonymous(), "f.yml", name);
+    groups.into_iter().map(|g| Arc::new(GroupView::of(&GroupState::new(key(&g.name), Arc::new(g), 60_000, true)))).collect()
 }
 
 fn ask(params: &[(&str, &str)]) -> Result<Value, String> {
     let params: Params = params.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    rules::answer(&groups(), &params)
+    let wanted = rules::Wanted::read(&params)?;
+    let selected = rules::select(&groups(), &RulesRequest { part: RulesPart::Rules, parameters: params.clone() })?;
+    let page = rules::page(&selected, &wanted)?;
+    Ok(serde_json::to_value(page).expect("JSON"))
 }
 
 fn names(params: &[(&str, &str)]) -> Vec<String> {
@@ -50,6 +57,8 @@ fn rules_are_selected() {
     assert_eq!(names(&[("type", "record"), ("rule_name[]", "s"), ("rule_name[]", "A")]), ["s"]);
     assert_eq!(names(&[("match[]", "{team=\"x\"}")]), ["r"]);
     assert_eq!(names(&[("file[]", "other")]), [""; 0]);
+    // As Grafana asks.
+    assert_eq!(names(&[("file", "f.yml"), ("rule_group", "a"), ("rule_name", "A")]), ["A"]);
     assert_eq!(ask(&[("exclude_alerts", "true"), ("type", "alert")]).expect("an answer")["groups"][0]["rules"][0]["alerts"], Value::Null);
     for (params, problem) in [
         (("type", "x"), "invalid parameter \"type\": not supported value \"x\""),

@@ -10,8 +10,8 @@ use crate::evaluate::state::GroupState;
 /// After how many evaluations the state before a restart is looked up: in the first, series that alerts depend on may not be there yet.
 const EVALUATIONS_BEFORE_RESTORE: u64 = 2;
 
-/// Evaluates a group at its slots until it is stopped or the process ends; gives its state.
-pub(super) async fn group(shared: Shared, mut state: GroupState, mut stop: watch::Receiver<bool>) -> GroupState {
+/// Evaluates a group at its slots until it is stopped or the process ends; gives its state. `number` is that of the task.
+pub(super) async fn group(shared: Shared, number: u64, mut state: GroupState, mut stop: watch::Receiver<bool>) -> GroupState {
     let slots = state.slots();
     let now = || shared.evaluator.clock.now_ms();
     let mut last = slots.at_or_before(now());
@@ -22,25 +22,24 @@ pub(super) async fn group(shared: Shared, mut state: GroupState, mut stop: watch
         if !wait_until(&shared, next, &mut stop).await {
             return state;
         }
-        let permit = tokio::select! {
-            permit = shared.permits.acquire() => permit,
+        let turn = tokio::select! {
+            turn = shared.turns.take(&shared.evaluator.tenant) => turn,
             _ = stop.wait_for(|stop| *stop) => return state,
         };
-        // The semaphore is never closed.
-        let Ok(_permit) = permit else { return state };
         last = next;
         evaluate(&shared, &mut state, next).await;
+        drop(turn);
         shared.metrics.iterations_missed.inc_by(missed);
         evaluations += 1;
         if restores && evaluations == EVALUATIONS_BEFORE_RESTORE {
             shared.evaluator.restore(&mut state, now(), shared.grace).await;
         }
-        shared.views.publish(&state);
+        shared.views.publish(&state, number);
     }
 }
 
 async fn evaluate(shared: &Shared, state: &mut GroupState, ts: i64) {
-    let done = shared.evaluator.evaluate(state, ts, &|rule, told| shared.notifier.tell(rule, &told)).await;
+    let done = shared.evaluator.evaluate(state, ts, &|rule, told| shared.notifier.tell(&shared.evaluator.tenant, rule, &told)).await;
     let metrics = &shared.metrics;
     metrics.iterations.inc();
     metrics.evaluations.inc_by(done.rules);

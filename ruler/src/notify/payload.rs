@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::Labels;
+use model::{Labels, TenantId};
 use serde_json::{Map, Value};
 
 use super::queue::Waiting;
@@ -11,7 +11,13 @@ use crate::rule_file::Rule;
 use crate::template;
 
 /// A notification, ready to be sent. External labels go beside an alert's own, which win.
-pub(super) fn waiting(rule: &Rule, n: &Notification, external_labels: &BTreeMap<String, String>, external_url: &str) -> Waiting {
+pub(super) fn waiting(
+    tenant: &TenantId,
+    rule: &Rule,
+    n: &Notification,
+    external_labels: &BTreeMap<String, String>,
+    external_url: &str,
+) -> Waiting {
     let own = n.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
     let labels: BTreeMap<String, String> = external_labels.clone().into_iter().chain(own).collect();
     let mut alert = Map::new();
@@ -25,6 +31,7 @@ pub(super) fn waiting(rule: &Rule, n: &Notification, external_labels: &BTreeMap<
     let link = format!("{}{}", external_url.trim_end_matches('/'), template::table_link(&rule.expr));
     alert.insert("generatorURL".to_owned(), Value::from(link));
     Waiting {
+        tenant: tenant.clone(),
         alert: Labels::from_pairs(&labels).hash(),
         expires_at: n.ends_at.filter(|_| !n.resolved),
         json: Value::Object(alert).to_string().into(),
@@ -58,7 +65,7 @@ mod tests {
             ends_at: Some(1_700_000_240_000),
             resolved: false,
         };
-        let waiting = waiting(&rule, &n, &external, "http://host:9009/");
+        let waiting = waiting(&TenantId::anonymous(), &rule, &n, &external, "http://host:9009/");
         assert_eq!(waiting.expires_at, Some(1_700_000_240_000));
         let alert: Value = serde_json::from_str(&body(&[waiting])).expect("JSON");
         let want = serde_json::json!([{

@@ -16,21 +16,21 @@ pub(super) fn groups(raw: &[RawGroup], options: &ParseOptions) -> Result<Vec<Rul
     let mut names = BTreeSet::new();
     let mut groups = Vec::with_capacity(raw.len());
     for group in raw {
-        let Position(line, column) = group.at;
+        let at = group.at.prefix();
         if group.name.is_empty() {
-            errors.push(format!("{line}:{column}: Groupname must not be empty"));
+            errors.push(format!("{at}Groupname must not be empty"));
         }
         if !names.insert(&group.name) {
-            errors.push(format!("{line}:{column}: groupname: \"{}\" is repeated in the same file", group.name));
+            errors.push(format!("{at}groupname: \"{}\" is repeated in the same file", group.name));
         }
-        errors.extend(invalid_labels(&group.labels).map(|e| format!("{line}:{column}: {e}")));
+        errors.extend(invalid_labels(&group.labels).map(|e| format!("{at}{e}")));
         let mut rules = Vec::with_capacity(group.rules.len());
         for (i, raw) in group.rules.iter().enumerate() {
             let mut check = Check { errors: Vec::new() };
             rules.extend(check.rule(raw, &group.labels, options));
             let name = if raw.alert.text.is_empty() { &raw.record.text } else { &raw.alert.text };
             let place = format!("group {}, rule {}, {}", quote(&group.name), i + 1, quote(name));
-            errors.extend(check.errors.into_iter().map(|(at, e)| format!("{at}: {place}: {e}")));
+            errors.extend(check.errors.into_iter().map(|(at, e)| format!("{at}{place}: {e}")));
         }
         groups.push(RuleGroup {
             name: group.name.clone(),
@@ -43,6 +43,22 @@ pub(super) fn groups(raw: &[RawGroup], options: &ParseOptions) -> Result<Vec<Rul
     if errors.is_empty() { Ok(groups) } else { Err(errors) }
 }
 
+/// Checks a group that stands alone.
+pub(super) fn lone_group(raw: &RawGroup, options: &ParseOptions) -> Result<RuleGroup, Vec<String>> {
+    let mut errors = Vec::new();
+    if raw.rules.is_empty() {
+        errors.push(format!("{}group {} has no rules", raw.at.prefix(), quote(&raw.name)));
+    }
+    match groups(std::slice::from_ref(raw), options) {
+        Ok(mut groups) if errors.is_empty() => groups.pop().ok_or(errors),
+        Ok(_) => Err(errors),
+        Err(more) => {
+            errors.extend(more);
+            Err(errors)
+        }
+    }
+}
+
 /// The complaints about one rule, each with its position.
 struct Check {
     errors: Vec<(String, String)>,
@@ -50,12 +66,12 @@ struct Check {
 
 impl Check {
     fn add(&mut self, at: Position, error: impl Into<String>) {
-        self.errors.push((format!("{}:{}", at.0, at.1), error.into()));
+        self.errors.push((at.prefix(), error.into()));
     }
 
     fn rule(&mut self, raw: &RawRule, group_labels: &BTreeMap<String, String>, options: &ParseOptions) -> Option<Rule> {
         let (recording, alerting) = (!raw.record.text.is_empty(), !raw.alert.text.is_empty());
-        let both = || format!("{}:{}: {}:{}", raw.record.at.0, raw.record.at.1, raw.alert.at.0, raw.alert.at.1);
+        let both = || format!("{}{}", raw.record.at.prefix(), raw.alert.at.prefix());
         match (recording, alerting) {
             (true, true) => self.errors.push((both(), "only one of 'record' and 'alert' must be set".to_owned())),
             (false, false) => self.add(raw.at, "one of 'record' or 'alert' must be set"),

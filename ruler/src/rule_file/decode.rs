@@ -27,9 +27,16 @@ pub(super) struct RawRule {
     pub(super) annotations: BTreeMap<String, String>,
 }
 
-/// Line and column.
+/// Line and column; both are 0 for what was never text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Position(pub(super) usize, pub(super) usize);
+
+impl Position {
+    /// What begins a complaint.
+    pub(super) fn prefix(self) -> String {
+        if self.0 == 0 { String::new() } else { format!("{}:{}: ", self.0, self.1) }
+    }
+}
 
 /// A text and where it stands; an absent one stands where its rule does.
 pub(super) struct Placed {
@@ -44,6 +51,13 @@ pub(super) fn groups(root: &Node) -> Result<Vec<RawGroup>, String> {
     fields.finish(&mut shape);
     let groups = nodes.iter().map(|node| group(&mut shape, node)).collect();
     shape.finish().map(|()| groups)
+}
+
+/// A group without a file around it.
+pub(super) fn lone_group(root: &Node) -> Result<RawGroup, String> {
+    let mut shape = Shape::default();
+    let group = group(&mut shape, root);
+    shape.finish().map(|()| group)
 }
 
 fn group(shape: &mut Shape, node: &Node) -> RawGroup {

@@ -16,6 +16,7 @@ use super::store::Store;
 use crate::duration;
 use crate::evaluate::Evaluator;
 use crate::evaluate::state::GroupState;
+use crate::group::GroupKey;
 use crate::rule_file;
 
 /// Evaluations of one test: eight years of minutes.
@@ -138,9 +139,12 @@ fn input(test: &Test) -> Result<Vec<Pending>, String> {
 fn load(test: &Test, file: &TestFile, rule_files: &[PathBuf]) -> Result<Vec<GroupState>, Vec<String>> {
     let mut groups = Vec::new();
     for path in rule_files {
-        let name: Arc<str> = path.display().to_string().into();
+        let name = path.display().to_string();
         let parsed = read_rules(path).map_err(|errors| errors.into_iter().map(|e| format!("{name}: {e}")).collect::<Vec<_>>())?;
-        groups.extend(parsed.into_iter().map(|group| GroupState::new(&name, Arc::new(group), test.interval_ms, true)));
+        groups.extend(parsed.into_iter().map(|group| {
+            let key = GroupKey::new(&TenantId::anonymous(), &name, &group.name);
+            GroupState::new(key, Arc::new(group), test.interval_ms, true)
+        }));
     }
     groups.sort_by_key(|state| file.group_order.iter().position(|name| *name == state.group.name).unwrap_or(0));
     Ok(groups)

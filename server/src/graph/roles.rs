@@ -141,25 +141,34 @@ pub(super) fn querier(
 pub(super) fn ruler(
     parts: &Parts,
     registry: &mut Registry,
+    services: &mut RoutesBuilder,
     watch: &ClusterWatch,
+    bucket: Bucket,
     distributor: &distributor::Handle,
     querier: &querier::Querier,
-) -> anyhow::Result<(Router, Stage)> {
+) -> anyhow::Result<(ruler::Handle, Stage)> {
     let (trigger, shutdown) = ShutdownTrigger::new();
-    let tenant = model::TenantId::new(&parts.config.ruler.tenant).context("ruler.tenant")?;
+    let parser = querier.clone();
     let deps = ruler::Deps {
         clock: Arc::clone(&parts.clock),
         tasks: parts.tasks.clone(),
         query: querier.query_runner(),
         write: distributor.write_path(),
         shutdown: shutdown.clone(),
-        parse: querier.parse_options(&tenant),
+        parse: Arc::new(move |tenant| parser.parse_options(tenant)),
+        bucket,
+        limits: parts.limits.clone(),
+        id: parts.identity.id.clone(),
+        snapshot: watch.receiver(),
+        rulers: Arc::new(rpc::GrpcRulerPool::new(parts.channels.clone(), Arc::clone(&parts.clock), parts.cluster.clone())),
+        multitenancy: parts.config.multitenancy,
         registry,
     };
     let service = ruler::build(&parts.config.ruler, deps).context("start the ruler")?;
     let handle = service.handle();
-    let router = handle.router();
-    parts.tasks.spawn("reload", crate::signals::on_reload(parts.last.clone(), move || handle.reload()));
+    services.add_service(ruler::grpc::server(handle.clone(), parts.cluster.clone()));
+    let reloaded = handle.clone();
+    parts.tasks.spawn("reload", crate::signals::on_reload(parts.last.clone(), move || reloaded.reload()));
     ready_when_ingesters_are_known(parts, watch, Target::Ruler);
     let (known, mut stopped) = (ingesters_known(parts, watch), shutdown);
     let task = parts.tasks.spawn("ruler", async move {
@@ -169,7 +178,7 @@ pub(super) fn ruler(
         }
         service.run().await;
     });
-    Ok((router, Stage { trigger, task }))
+    Ok((handle, Stage { trigger, task }))
 }
 
 /// The object store, one for all roles of the process, so that they share its bound on calls. Nothing is asked of it yet.
