@@ -1,5 +1,5 @@
 //! Kubernetes' and node_exporter's own rule files, evaluated by Plimsoll and by Debian's Prometheus on the same samples of a real node_exporter:
-//! the same groups in health, the same recorded series, the same alerts in the same states.
+//! the same groups in health, the same recorded series, the same alerts in the same states. Then the same groups once more, stored through the API.
 #![allow(clippy::disallowed_methods, reason = "tests of real processes live in real time")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests report what they compare")]
 
@@ -11,6 +11,7 @@ use cluster::client::Client;
 use cluster::compare;
 use cluster::deployment::Node;
 use cluster::process::{Process, eventually, free_port, installed};
+use cluster::rules_api::RulesApi;
 use prost::Message;
 use proto::remote_write_v1 as v1;
 use serde_json::Value;
@@ -224,5 +225,48 @@ async fn rules_of_the_field_give_what_prometheus_gives() -> anyhow::Result<()> {
         states.len()
     );
     anyhow::ensure!(with_data >= 15, "only {with_data} recorded metrics have data");
+    stored_groups_are_healthy(&ours, &rule_dir, our_rules.len()).await
+}
+
+/// Stores every group of the files, each file a namespace, and waits until all of them are evaluated without an error.
+async fn stored_groups_are_healthy(ours: &Client, rule_dir: &Path, rules_of_files: usize) -> anyhow::Result<()> {
+    let api = RulesApi::new(ours, "/prometheus/config/v1/rules");
+    let mut stored = BTreeSet::new();
+    for entry in std::fs::read_dir(rule_dir)? {
+        let path = entry?.path();
+        let namespace = path.file_stem().expect("a file").to_string_lossy().into_owned();
+        let file: serde_yaml_ng::Value = serde_yaml_ng::from_str(&std::fs::read_to_string(&path)?)?;
+        for group in file["groups"].as_sequence().into_iter().flatten() {
+            let (status, body) = api.post(&namespace, &serde_yaml_ng::to_string(group)?).await?;
+            anyhow::ensure!(status == 202, "{namespace}: {status} {body}");
+            let name = group["name"].as_str().expect("a name").to_owned();
+            let (status, shown) = api.get(&[&namespace, &name]).await?;
+            let shown: serde_yaml_ng::Value = serde_yaml_ng::from_str(&shown)?;
+            anyhow::ensure!(status == 200 && shown["rules"].as_sequence().map(Vec::len) == group["rules"].as_sequence().map(Vec::len));
+            stored.insert((namespace.clone(), name));
+        }
+    }
+    let of_store = |data: &Value| -> Vec<Value> {
+        let groups = data["groups"].as_array().into_iter().flatten();
+        groups.filter(|g| !g["file"].as_str().is_some_and(|f| f.contains('/'))).cloned().collect()
+    };
+    let evaluated = |group: &Value| group["lastEvaluation"].as_str().is_some_and(|at| !at.starts_with("0001"));
+    eventually("all stored groups are evaluated", Duration::from_secs(120), || async {
+        let groups = ours.api("rules", &[]).await.map(|data| of_store(&data));
+        groups.is_ok_and(|groups| groups.len() == stored.len() && groups.iter().all(evaluated))
+    })
+    .await?;
+    let started = std::time::Instant::now();
+    let groups = of_store(&ours.api("rules", &[]).await?);
+    let took = started.elapsed();
+    let rules: Vec<&Value> = groups.iter().flat_map(|g| g["rules"].as_array().into_iter().flatten()).collect();
+    let sick: Vec<_> = rules.iter().filter(|r| r["health"] != "ok").collect();
+    anyhow::ensure!(sick.is_empty(), "stored rules that fail: {sick:?}");
+    println!(
+        "{} stored groups with {} rules are in health; all {} rules are listed in {took:?}",
+        groups.len(),
+        rules.len(),
+        rules.len() + rules_of_files
+    );
     Ok(())
 }
