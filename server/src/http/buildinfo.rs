@@ -21,8 +21,8 @@ const PROMETHEUS_API: &str = "3.5.0";
 /// The Mimir whose API this is, likewise.
 const MIMIR_API: &str = "3.0.0";
 
-/// Whether `config/v1/rules` is served, by which Grafana lets people edit rules.
-const RULER_CONFIG_API: bool = false;
+/// Whether `config/v1/rules` is served, by which Grafana lets people edit rules: by the ruler, which may be another process behind the same gateway.
+const RULER_CONFIG_API: bool = true;
 
 pub(super) async fn buildinfo(State(admin): State<Arc<Admin>>) -> Response {
     match shown(admin.config.compat.buildinfo) {
