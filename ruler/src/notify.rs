@@ -193,3 +193,44 @@ impl Notifier {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::Labels;
+    use prometheus_client::registry::Registry;
+    use runtime::{ManualClock, ShutdownTrigger, Tasks};
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::rule_file::parse;
+
+    /// The request that an Alertmanager gets, its header names in lower case, of an alert of the tenant `team-a`.
+    async fn request(names_tenant: bool) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let config = Config { alertmanager_urls: vec![url], ..Config::default() };
+        let metrics = Metrics::register(&mut Registry::default());
+        let notifier = Notifier::new(&config, names_tenant, Arc::new(ManualClock::at(0)), metrics).expect("a client");
+        let (_trigger, shutdown) = ShutdownTrigger::new();
+        Tasks::new().spawn("alertmanager", notifier.clone().run(0, shutdown));
+        let text = "groups: [{name: g, rules: [{alert: A, expr: up}]}]";
+        let rule = parse(text, &promql::ParseOptions::default()).expect("a rule").remove(0).rules.remove(0);
+        let labels = Labels::from_pairs([("alertname", "A")]);
+        let n = Notification { labels, annotations: Vec::new(), starts_at: Some(0), ends_at: None, resolved: true };
+        notifier.tell(&TenantId::new("team-a").expect("a tenant"), &rule, &[n]);
+        let (mut stream, _) = listener.accept().await.expect("a request");
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"]") {
+            assert!(stream.read_buf(&mut bytes).await.expect("a request") > 0);
+        }
+        String::from_utf8(bytes).expect("text").to_lowercase()
+    }
+
+    #[tokio::test]
+    async fn a_request_says_whose_alerts_it_carries() {
+        let with = request(true).await;
+        assert!(with.starts_with("post /api/v2/alerts ") && with.contains("\r\nx-scope-orgid: team-a\r\n"), "{with}");
+        assert!(!request(false).await.contains("x-scope-orgid"));
+    }
+}
