@@ -8,11 +8,13 @@
 #![allow(clippy::disallowed_methods, reason = "tests of real processes live in real time")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests report what they compare")]
 
+/// Two answers point by point.
+pub use loadtest::answers as compare;
+
 pub mod alerting;
 pub mod chart;
 pub mod client;
 pub mod collector;
-pub mod compare;
 pub mod dashboard;
 pub mod deployment;
 pub mod fleet;

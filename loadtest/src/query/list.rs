@@ -1,8 +1,8 @@
-//! The queries that `loadtest query` asks: what dashboards, rules and people ask.
+//! The queries that are asked: what dashboards, rules and people ask.
 
 /// Over how long a query runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Over {
+enum Over {
     /// At the last scrape.
     Instant,
     /// The last hour at 15 s.
@@ -12,7 +12,7 @@ pub(crate) enum Over {
 }
 
 /// Expressions; each is asked over its range, shortened to what the data set holds.
-pub(crate) const QUERIES: [(Over, &str); 42] = [
+const QUERIES: [(Over, &str); 42] = [
     (Over::Instant, "go_goroutines"),
     (Over::Instant, "go_goroutines{job=\"application\"}"),
     (Over::Instant, "node_cpu_seconds_total{mode=\"idle\",cpu=\"0\"}"),
@@ -63,5 +63,67 @@ pub(crate) const QUERIES: [(Over, &str); 42] = [
     (Over::Instant, "last_over_time({__name__=~\"container_.*\"}[5m])"),
 ];
 
-/// Metadata requests: path and query string.
-pub(crate) const METADATA: [&str; 3] = ["series?match[]=go_goroutines", "labels", "label/namespace/values?match[]=container_memory_rss"];
+/// Metadata requests: path and query string, to which times are added.
+const METADATA: [&str; 3] = ["series?match[]=go_goroutines&", "labels?", "label/namespace/values?match[]=container_memory_rss&"];
+
+/// One query, ready to be asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    /// For people.
+    pub(crate) what: String,
+    /// What comes after `/api/v1/`.
+    pub(crate) call: String,
+    /// The expression; `None` of a metadata request.
+    pub(crate) expr: Option<&'static str>,
+}
+
+impl Question {
+    /// Whether it is evaluated, rather than looked up.
+    pub(crate) fn is_query(&self) -> bool {
+        self.expr.is_some()
+    }
+}
+
+/// The list over a data set that ends at `end` and is `length` long, both in seconds.
+pub(crate) fn questions(end: i64, length: i64) -> Vec<Question> {
+    let queries = QUERIES.iter().map(|(over, expr)| Question {
+        what: format!("{over:?} {expr}"),
+        call: call(*over, expr, end, length),
+        expr: Some(expr),
+    });
+    // With their times: servers differ in how far back they look without.
+    let metadata = METADATA.iter().map(|call| Question {
+        what: (*call).to_owned(),
+        call: format!("{}start={}&end={end}", call.replace('[', "%5B").replace(']', "%5D"), end - length),
+        expr: None,
+    });
+    queries.chain(metadata).collect()
+}
+
+fn call(over: Over, expr: &str, end: i64, length: i64) -> String {
+    let encoded = encoded(expr);
+    let (seconds, step) = match over {
+        Over::Instant => return format!("query?query={encoded}&time={end}"),
+        Over::Hour => (3_600, 15),
+        Over::SixHours => (6 * 3_600, 60),
+    };
+    format!("query_range?query={encoded}&start={}&end={end}&step={step}", end - seconds.min(length))
+}
+
+/// As part of a query string.
+pub(crate) fn encoded(text: &str) -> String {
+    text.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Over, call, questions};
+
+    #[test]
+    fn the_list_has_45_and_ranges_are_shortened_to_the_data() {
+        assert_eq!(questions(1_000_000, 600).len(), 45);
+        assert_eq!(call(Over::Instant, "a[5m]", 90, 600), "query?query=a%5B5m%5D&time=90");
+        assert_eq!(call(Over::Hour, "a", 90_000, 600), "query_range?query=a&start=89400&end=90000&step=15");
+        assert_eq!(call(Over::SixHours, "a", 90_000, 86_400), "query_range?query=a&start=68400&end=90000&step=60");
+    }
+}
