@@ -89,6 +89,7 @@ pub(crate) async fn mixed(server: &Server, args: &MixedArgs) -> anyhow::Result<M
     let until = started + Duration::from_secs(args.seconds);
     let refresh = Duration::from_secs(args.refresh_seconds);
     let (live, queries) = tokio::try_join!(live::write(server, &history, until), dashboard::ask(server, refresh, until))?;
+    tokio::time::sleep_until(until.into()).await;
     let wall = started.elapsed().as_secs_f64();
     let after = server.usage()?;
     Ok(Mixed {

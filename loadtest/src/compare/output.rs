@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::equality::{Count, Verdict};
 use super::table::Table;
+use crate::server::Kind;
 
 /// Why answers at the samples' own times differ.
 const WHY: &str = "Prometheus 2.42 counts a sample on the left border of a range, of a subquery and of the look-back, 3.x does not";
@@ -63,13 +64,10 @@ impl Report {
                 lines.extend(different.iter().map(|d| format!("{}: DIFFERENT: {d}", v.shape)));
             }
             lines.extend(unanswered.iter().map(|d| format!("{}: no answer from {name}: {d}", v.shape)));
-            let border = &v.on_border;
-            lines.push(format!(
-                "{}: asked at a sample's own time, {} are the same and {} differ, as known ({WHY})",
-                v.shape,
-                border.equal,
-                border.different.len()
-            ));
+            let (same, differ) = (v.on_border.equal, v.on_border.different.len());
+            if v.kind == Kind::Prometheus {
+                lines.push(format!("{}: asked at a sample's own time, {same} are the same and {differ} differ, as known ({WHY})", v.shape));
+            }
         }
         lines
     }
