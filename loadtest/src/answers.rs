@@ -64,7 +64,9 @@ pub fn series(data: &Value) -> anyhow::Result<Series> {
 }
 
 fn insert(all: &mut Series, series: &Value, points: Vec<(i64, f64)>) -> anyhow::Result<()> {
-    let labels = series["metric"].to_string();
+    // By name, in whatever order a server writes them.
+    let labels: BTreeMap<_, _> = series["metric"].as_object().context("labels")?.iter().collect();
+    let labels = serde_json::to_string(&labels)?;
     ensure!(!all.contains_key(&labels), "{labels} is there twice");
     all.insert(labels, points);
     Ok(())
@@ -98,6 +100,14 @@ mod tests {
         assert_eq!(same("q", &two, &two).unwrap(), 2);
         assert!(same("q", &two, &matrix(json!([[1, "1"]]))).is_err());
         assert!(same("q", &two, &matrix(json!([[1, "1"], [3, "NaN"]]))).is_err());
+    }
+
+    #[test]
+    fn labels_come_in_any_order() {
+        let answer = |text: &str| {
+            serde_json::from_str(&format!(r#"{{"resultType":"vector","result":[{{"metric":{text},"value":[1,"1"]}}]}}"#)).unwrap()
+        };
+        assert_eq!(same("q", &answer(r#"{"a":"1","b":"2"}"#), &answer(r#"{"b":"2","a":"1"}"#)).unwrap(), 1);
     }
 
     #[test]
