@@ -76,7 +76,8 @@ impl Server {
             return Ok(Self { kind, url: url.trim_end_matches('/').to_owned(), pids: place.pid.clone(), own: None });
         }
         let binary = match &place.binary {
-            Some(binary) => binary.clone(),
+            // It is started in a directory of its own.
+            Some(binary) => std::path::absolute(binary)?,
             None => kind.binary()?,
         };
         let dir = tempfile::Builder::new().prefix("plimsoll-loadtest-").tempdir()?;
@@ -86,7 +87,7 @@ impl Server {
             flags.extend(kind.multitenancy()?);
         }
         if let Some(config) = place.config.as_ref().filter(|_| kind == Kind::Plimsoll) {
-            flags.push(format!("--config={}", config.display()));
+            flags.push(format!("--config={}", std::path::absolute(config)?.display()));
         }
         let child = start(&binary, &flags, dir.path())?;
         let pids = vec![child.id()];
