@@ -48,8 +48,9 @@ async fn merge(bucket: &Bucket, tasks: &Tasks, tenant: &TenantId, job: &MergeJob
     let (parent, tenant_name) = (dir.to_owned(), tenant.clone());
     let merged = tasks.spawn_blocking(move || merge_local(&parent, &sources, name)).await.map_err(|_| Error::Panicked)??;
     let Some(meta) = merged.meta else { return Ok(Merged { meta: None, source_bytes, result_bytes: 0 }) };
-    let result_bytes = bucket.upload_block(&tenant_name, &dir.join(name.to_string()), &meta).await?;
-    Ok(Merged { meta: Some(meta), source_bytes, result_bytes })
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let written = bucket.upload_block(&tenant_name, &fs, &dir.join(name.to_string()), &meta).await?;
+    Ok(Merged { meta: Some(written.meta), source_bytes, result_bytes: written.bytes })
 }
 
 /// Merges local blocks, and reads every byte of the result back.

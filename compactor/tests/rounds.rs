@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tsdb::block::{Block, BlockMeta, BlockSpec, Ulid, write_block};
 use tsdb::chunk::{XorAppender, XorIterator};
-use tsdb::fs::RealFs;
+use tsdb::fs::{Fs, RealFs};
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -90,9 +90,10 @@ impl World {
             Some(Ok((Labels::from_pairs([("__name__", "m".to_owned()), ("n", format!("{series:02}"))]), vec![chunk])))
         });
         let series: Vec<_> = series.collect();
-        write_block(Arc::new(RealFs), &parent, BlockSpec::level_1(name, range.0, range.1), series).unwrap().unwrap();
+        let fs: Arc<dyn Fs> = Arc::new(RealFs);
+        write_block(Arc::clone(&fs), &parent, BlockSpec::level_1(name, range.0, range.1), series).unwrap().unwrap();
         let dir = parent.join(name.to_string());
-        self.bucket.upload_block(tenant, &dir, &BlockMeta::read(&RealFs, &dir).unwrap()).await.unwrap();
+        self.bucket.upload_block(tenant, &fs, &dir, &BlockMeta::read(&RealFs, &dir).unwrap()).await.unwrap();
         name
     }
 

@@ -3,10 +3,13 @@
 //! `meta.json` goes in last and out first, so whoever sees it sees a whole block, and what has none is the leftover of an upload or a
 //! deletion that ended halfway.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use model::TenantId;
-use tsdb::block::{BlockMeta, CHUNKS_DIR, INDEX_FILE, Ulid};
+use serde_json::{Value, json};
+use tsdb::block::{BlockMeta, CHUNKS_DIR, INDEX_FILE, SIDECAR_FILE, TOMBSTONES_FILE, Ulid};
+use tsdb::fs::Fs;
 
 use crate::error::BucketError;
 use crate::layout::{DELETION_MARK, Key, META, NO_COMPACT_MARK};
@@ -19,18 +22,20 @@ const MAX_META_BYTES: u64 = 16 << 20;
 const MAX_BLOCK_OBJECTS: usize = 10_000;
 
 impl Bucket {
-    /// Writes the block that lies in a local folder: first everything else, then the given `meta.json`. Files whose name ends with `.tmp` stay
-    /// behind. Repeating it after an error is safe.
-    pub async fn upload_block(&self, tenant: &TenantId, dir: &Path, meta: &BlockMeta) -> Result<u64, BucketError> {
-        let mut bytes = 0;
-        for (name, path) in block_files(dir).map_err(BucketError::local("list", dir))? {
-            bytes += self.upload(&Key::block_file(tenant, meta.ulid, &name), &path).await?;
+    /// Writes the block that lies in a local folder: first chunks, index and what else belongs to it, then the given `meta.json`, in whose section `thanos`, if it has one, the
+    /// files are listed. Repeating it after an error is safe.
+    pub async fn upload_block(&self, tenant: &TenantId, fs: &Arc<dyn Fs>, dir: &Path, meta: &BlockMeta) -> Result<Uploaded, BucketError> {
+        let mut files = Vec::new();
+        for name in block_files(&**fs, dir).map_err(BucketError::local("list", dir))? {
+            let len = self.upload(&Key::block_file(tenant, meta.ulid, &name), fs, &dir.join(&name)).await?;
+            files.push((name, len));
         }
+        let meta = with_files(meta, &files);
         let key = Key::block_file(tenant, meta.ulid, META);
         let json = meta.to_json().map_err(|e| BucketError::Damaged { key: key.clone(), what: e.to_string() })?;
-        bytes += json.len() as u64;
+        let bytes = json.len() as u64 + files.iter().map(|(_, len)| len).sum::<u64>();
         self.put(&key, json).await?;
-        Ok(bytes)
+        Ok(Uploaded { meta, bytes })
     }
 
     /// The `meta.json` of a block. [`BucketError::NotFound`] if the block is not there or not whole.
@@ -107,21 +112,58 @@ impl Bucket {
     }
 }
 
-/// The files of a local block but for `meta.json`: names within the block and paths; chunks before the index.
-fn block_files(dir: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir.join(CHUNKS_DIR))? {
-        let entry = entry?;
-        files.push((format!("{CHUNKS_DIR}/{}", entry.file_name().to_string_lossy()), entry.path()));
+/// What [`Bucket::upload_block`] has written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Uploaded {
+    /// The `meta.json` as it lies in the bucket.
+    pub meta: BlockMeta,
+    /// Bytes of all its objects.
+    pub bytes: u64,
+}
+
+/// The files of a local block but for `meta.json`, chunks before the index. What else lies in the folder stays behind.
+fn block_files(fs: &dyn Fs, dir: &Path) -> std::io::Result<Vec<String>> {
+    let mut segments = fs.list(&dir.join(CHUNKS_DIR))?;
+    segments.sort_unstable();
+    let mut names: Vec<String> = segments.into_iter().map(|segment| format!("{CHUNKS_DIR}/{segment}")).collect();
+    let there = fs.list(dir)?;
+    let others = [TOMBSTONES_FILE, SIDECAR_FILE].into_iter().filter(|name| there.iter().any(|other| other == name));
+    // A block has an index; if it is not there, reading it says so.
+    names.extend(others.chain([INDEX_FILE]).map(str::to_owned));
+    Ok(names)
+}
+
+/// Lists files as Thanos does, so that readers need not ask the store for lengths.
+fn with_files(meta: &BlockMeta, files: &[(String, u64)]) -> BlockMeta {
+    let mut meta = meta.clone();
+    if let Some(thanos) = &mut meta.thanos {
+        let segments = files.iter().filter_map(|(name, _)| name.strip_prefix(CHUNKS_DIR)?.strip_prefix('/'));
+        thanos.other.insert("segment_files".to_owned(), segments.collect());
+        let listed = files.iter().map(|(name, len)| json!({ "rel_path": name, "size_bytes": len }));
+        let listed: Value = listed.chain([json!({ "rel_path": META })]).collect();
+        thanos.other.insert("files".to_owned(), listed);
     }
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let left = matches!(name.as_str(), META | DELETION_MARK | NO_COMPACT_MARK) || name.ends_with(".tmp");
-        if !left && entry.file_type()?.is_file() {
-            files.push((name, entry.path()));
-        }
+    meta
+}
+
+#[cfg(test)]
+mod tests {
+    use tsdb::block::ThanosMeta;
+
+    use super::*;
+
+    #[test]
+    fn files_are_listed_as_thanos_does() {
+        let json = r#"{"ulid":"01ARZ3NDEKTSV4RRFFQ69G5FAV","minTime":0,"maxTime":7200000,"compaction":{"level":1},"version":1}"#;
+        let mut meta = BlockMeta::parse(json.as_bytes()).unwrap();
+        let files = [("chunks/000001".to_owned(), 70), ("index".to_owned(), 9)];
+        assert_eq!(with_files(&meta, &files), meta, "without the section nothing is added");
+        meta.thanos = Some(ThanosMeta { source: "receive".to_owned(), ..ThanosMeta::default() });
+        let written = serde_json::from_slice::<Value>(&with_files(&meta, &files).to_json().unwrap()).unwrap();
+        let expected = json!({
+            "labels": {}, "downsample": {"resolution": 0}, "source": "receive", "segment_files": ["000001"],
+            "files": [{"rel_path": "chunks/000001", "size_bytes": 70}, {"rel_path": "index", "size_bytes": 9}, {"rel_path": "meta.json"}],
+        });
+        assert_eq!(written["thanos"], expected);
     }
-    files.sort_by_key(|(name, _)| (name == INDEX_FILE, name.clone()));
-    Ok(files)
 }

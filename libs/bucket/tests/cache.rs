@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use runtime::{SystemClock, Tasks};
 use s3server::{Fault, S3Server};
 use tsdb::block::{BlockError, BlockMeta, BlockSpec, HashedBlock, SIDECAR_FILE, Ulid, write_block};
-use tsdb::fs::RealFs;
+use tsdb::fs::{Fs, RealFs};
 
 const SERIES: i64 = 3_000;
 const CHUNKS: i64 = 6;
@@ -64,7 +64,8 @@ impl Rig {
     async fn block(&self, number: u128) -> (PathBuf, Ulid) {
         let dir = make_block(&self.dir.path().join("blocks"), number);
         let meta = BlockMeta::read(&RealFs, &dir).unwrap();
-        self.bucket.upload_block(&tenant(), &dir, &meta).await.unwrap();
+        let fs: Arc<dyn Fs> = Arc::new(RealFs);
+        self.bucket.upload_block(&tenant(), &fs, &dir, &meta).await.unwrap();
         (dir, meta.ulid)
     }
 }

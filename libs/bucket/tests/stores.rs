@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bucket::{Bucket, BucketError, BucketIndex, DeletionMark, Key, Settings};
@@ -11,7 +12,7 @@ use prometheus_client::registry::Registry;
 use runtime::SystemClock;
 use s3server::{Fault, S3Server};
 use tsdb::block::{BlockSpec, Ulid, write_block};
-use tsdb::fs::RealFs;
+use tsdb::fs::{Fs, RealFs};
 
 fn tenant(name: &str) -> TenantId {
     TenantId::new(name).unwrap()
@@ -29,6 +30,10 @@ fn s3(server: &S3Server) -> String {
     format!("s3://blocks/some/prefix?endpoint={}&region=eu&anonymous=true", server.endpoint())
 }
 
+fn real() -> Arc<dyn Fs> {
+    Arc::new(RealFs)
+}
+
 fn key(name: &str) -> Key {
     Key::block_file(&tenant("a"), Ulid::new(1, 1), name)
 }
@@ -42,7 +47,7 @@ fn make_block(parent: &std::path::Path, number: u128) -> Ulid {
     chunk.append(2_000, 2.0);
     let chunk = model::Chunk { encoding: model::ChunkEncoding::Xor, min_t: 1_000, max_t: 2_000, data: chunk.finish().into() };
     let series = [Ok((labels, vec![chunk]))];
-    write_block(std::sync::Arc::new(RealFs), parent, BlockSpec::level_1(ulid, 0, 7_200_000), series).unwrap().unwrap();
+    write_block(real(), parent, BlockSpec::level_1(ulid, 0, 7_200_000), series).unwrap().unwrap();
     ulid
 }
 
@@ -76,7 +81,7 @@ async fn large_file(bucket: &Bucket) {
     let dir = tempfile::tempdir().unwrap();
     let bytes: Vec<u8> = (0..20_000_000_u32).map(|i| (i ^ i >> 8 ^ i >> 16) as u8).collect();
     std::fs::write(dir.path().join("in"), &bytes).unwrap();
-    assert_eq!(bucket.upload(&key("large"), &dir.path().join("in")).await.unwrap(), bytes.len() as u64);
+    assert_eq!(bucket.upload(&key("large"), &real(), &dir.path().join("in")).await.unwrap(), bytes.len() as u64);
     bucket.download(&key("large"), &dir.path().join("out")).await.unwrap();
     assert!(std::fs::read(dir.path().join("out")).unwrap() == bytes);
     assert!(matches!(bucket.download(&key("large"), &dir.path().join("out")).await, Err(BucketError::Local { .. })));
@@ -88,8 +93,8 @@ async fn block_there_and_back(bucket: &Bucket) {
     let ulid = make_block(from.path(), 7);
     let (tenant, dir) = (tenant("team-a"), from.path().join(ulid.to_string()));
     let meta = tsdb::block::BlockMeta::read(&RealFs, &dir).unwrap();
-    bucket.upload_block(&tenant, &dir, &meta).await.unwrap();
-    bucket.upload_block(&tenant, &dir, &meta).await.unwrap();
+    bucket.upload_block(&tenant, &real(), &dir, &meta).await.unwrap();
+    bucket.upload_block(&tenant, &real(), &dir, &meta).await.unwrap();
     assert_eq!(bucket.block_meta(&tenant, ulid).await.unwrap(), meta);
     let copy = to.path().join(ulid.to_string());
     bucket.download_block(&tenant, ulid, &copy).await.unwrap();
@@ -185,9 +190,9 @@ async fn an_upload_that_fails_leaves_no_block() {
     let folder = dir.path().join(ulid.to_string());
     let meta = tsdb::block::BlockMeta::read(&RealFs, &folder).unwrap();
     server.fail(Fault::Status(403), 1, "/index");
-    bucket.upload_block(&tenant("a"), &folder, &meta).await.unwrap_err();
+    bucket.upload_block(&tenant("a"), &real(), &folder, &meta).await.unwrap_err();
     assert!(bucket.block_meta(&tenant("a"), ulid).await.unwrap_err().is_not_found());
-    bucket.upload_block(&tenant("a"), &folder, &meta).await.unwrap();
+    bucket.upload_block(&tenant("a"), &real(), &folder, &meta).await.unwrap();
     assert_eq!(bucket.block_meta(&tenant("a"), ulid).await.unwrap(), meta);
 }
 
