@@ -115,7 +115,7 @@ pub struct Head {
     config: HeadConfig,
     limits: limits::LiveLimits,
     series: AtomicUsize,
-    /// Samples before it are too old; never goes back.
+    /// Samples before it are too old.
     oldest: AtomicI64,
     /// The next series reference for the log (`head/log.rs`).
     next_ref: AtomicU32,
@@ -153,10 +153,10 @@ impl Head {
         }
     }
 
-    /// From now on samples before `t` are refused as too old, and a replay skips them. The bound never goes back. It is apart from
-    /// [`Head::truncate`]: a sample that is newer than all others of its series is accepted from here on, however late it comes.
+    /// From now on samples before `t` are refused as too old, and a replay skips them. It is apart from [`Head::truncate`]: a sample that is newer than all others of
+    /// its series is accepted from here on, however late it comes.
     pub fn set_oldest_accepted(&self, t: i64) {
-        self.oldest.fetch_max(t, Relaxed);
+        self.oldest.store(t, Relaxed);
     }
 
     /// The number of series now.

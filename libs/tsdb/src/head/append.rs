@@ -220,7 +220,12 @@ impl Push<'_> {
         }
         let series = self.selection.series(position);
         if t < self.bounds.min {
-            let detail = || format!("timestamp {t} is older than {}, the oldest that is kept (block_retention_seconds)", self.bounds.min);
+            let detail = || {
+                format!(
+                    "timestamp {t} is older than {}, the oldest that is taken (block_retention_seconds, out_of_order_time_window_ms)",
+                    self.bounds.min
+                )
+            };
             out.reject(series, RejectReason::TooOld, kind, 1, detail);
         } else {
             let grace = self.bounds.max.saturating_sub(self.bounds.now);
