@@ -1,4 +1,4 @@
-//! Two-hour blocks: cut from heads, kept beside them until they are older than the retention, and read together with them.
+//! Two-hour blocks: cut from heads, kept beside them until they are older than the retention and the object store has them (`crate::ship`), and read together with them.
 //!
 //! A cycle of a tenant: the head is sealed up to a border; each aligned range that has sealed chunks becomes a block; each block is published, that is, in every
 //! query that begins from then on; when no query is left that began before, the sealed chunks are dropped from the head. So a query sees each
@@ -17,5 +17,5 @@ mod store;
 
 pub use flush::Flushed;
 pub(crate) use rounds::run;
-pub(crate) use set::{BlockSet, TenantBlocks};
+pub(crate) use set::{BlockSet, LocalBlock, TenantBlocks};
 pub(crate) use store::{BlockStore, unreadable};

@@ -12,9 +12,9 @@ use tsdb::wal::SyncPolicy;
 pub struct Config {
     /// The write-ahead log.
     pub wal: WalSettings,
-    /// How long samples are kept, in seconds: in memory and in the write-ahead log until their two-hour range is over for an hour, and then in blocks. 86,400 (a day). Older
-    /// samples are refused and forgotten, so this is also how far back queries reach. More costs disk (1.5 to 3 bytes per sample); less than two hours would cut into chunks that
-    /// are being written, and is refused.
+    /// How long blocks stay on the disk, in seconds. 86,400 (a day). A block stays longer until the object store has it for certain. Samples that are older are refused,
+    /// unless they are within the tenant's `out_of_order_time_window_ms`. More costs disk (1.5 to 3 bytes per sample); less than two hours would cut into chunks that are being
+    /// written, and is refused.
     pub block_retention_seconds: u64,
     /// How often a snapshot of everything in memory is taken, in seconds; also at every orderly end. 900; 10 to 86,400. A start reads the newest snapshot and what was logged
     /// after it. More often: shorter starts after a kill and less log on the disk; each writes the open chunks of all series (about 200 bytes each). Less often: the reverse.

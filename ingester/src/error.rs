@@ -1,5 +1,6 @@
 //! What the ingester refuses and where it fails.
 
+use model::TenantId;
 use rpc::{RpcError, RpcErrorKind};
 use tsdb::WalError;
 use tsdb::block::BlockError;
@@ -67,8 +68,21 @@ pub enum Error {
     #[error("{0}")]
     Unreadable(String),
     /// A block could not be written. What it should have had is in memory and in the log as before.
-    #[error("a block could not be cut, and its samples stay where they are: {0}")]
-    Cut(String),
+    #[error("a block could not be cut, and its samples stay where they are: tenant {tenant}: {cause}")]
+    Cut {
+        /// Whose block.
+        tenant: TenantId,
+        /// Why not.
+        cause: String,
+    },
+    /// A block is not in the object store. It stays on the disk, and is tried again.
+    #[error("a block is not in the object store yet, and stays here: tenant {tenant}: {cause}")]
+    NotShipped {
+        /// Whose block.
+        tenant: TenantId,
+        /// What the store, or the disk, said.
+        cause: String,
+    },
     /// Flushes take turns.
     #[error("another flush is in progress")]
     FlushInProgress,
@@ -111,7 +125,7 @@ impl From<Error> for RpcError {
             Error::DeadlineExceeded => RpcErrorKind::DeadlineExceeded,
             Error::Wal(WalError::TooLarge { .. }) => RpcErrorKind::LimitExceeded,
             // Another replica's disk may be well.
-            Error::Wal(_) | Error::Unreadable(_) | Error::Cut(_) => RpcErrorKind::Unavailable,
+            Error::Wal(_) | Error::Unreadable(_) | Error::Cut { .. } | Error::NotShipped { .. } => RpcErrorKind::Unavailable,
             Error::Panicked => RpcErrorKind::Internal,
         };
         Self::new(kind, error.to_string())

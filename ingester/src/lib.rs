@@ -1,13 +1,14 @@
 //! The ingester: holds the recent samples of its share of all series, and answers queries over them.
 //!
 //! Duties: put pushes into the tenant's head and into the process's write-ahead log, and answer only then; stream series, labels, metadata and
-//! exemplars to queriers; put what is some hours old into blocks; forget what is older than the retention; come back after any kind of end with everything that it acknowledged.
+//! exemplars to queriers; put what is some hours old into blocks, and ship these to the object store; forget what is older than the retention and in the
+//! store for certain; come back after any kind of end with everything that it acknowledged.
 //! Not its duties: which series are its own (the distributor's ring decides), replicas (the querier merges), validation of labels beyond their
 //! canonical form (the distributor's), telling the coordinator about its state (the server's wiring follows [`Ingester::watch_state`]), and
 //! encoding and indexing (`tsdb`).
 //!
 //! In reading order: [`config`], [`service`] (the parts; start, upkeep, stop), `lifecycle` (which state takes which calls), `tenants` (a head each),
-//! `push`, `query`, `blocks` (two-hour blocks of what is older), [`client`] (the in-process door), [`grpc`] (the other door), `metrics`, [`error`].
+//! `push`, `query`, `blocks` (two-hour blocks of what is older), `ship` (their way to the object store), [`client`] (the in-process door), [`grpc`] (the other door), `metrics`, [`error`].
 //!
 //! The path of a push:
 //!
@@ -41,10 +42,12 @@
 //!   has everything that was acknowledged before the query came, or it is an error.
 //! - Memory of pushes in progress, open queries, answers, and the number of tenants have bounds, which are named in the errors of those who meet them.
 //! - A tenant without samples costs nothing after the next upkeep; a tenant's head is never removed while anybody works with it.
-//! - This ingester keeps all samples of the last `block_retention_seconds` in heads, log and blocks, and no others: until blocks are shipped to the
-//!   object store, that is the retention of the whole cluster.
+//! - A sample leaves a head only when it is in a block that every query sees, and a block leaves the disk only when the bucket index has shown it for so
+//!   long that every querier knows, however old either is by then.
+//! - A block has one name, here and in the object store; there it is whole or has no `meta.json`.
 //! - A query sees each sample once, whether it is in the head, in a block, or in both; what is on the disk and cannot be read is an error, never a hole.
 
+mod backoff;
 mod blocks;
 pub mod client;
 pub mod config;
@@ -56,6 +59,7 @@ mod metrics;
 mod push;
 mod query;
 pub mod service;
+mod ship;
 mod tenants;
 
 pub use blocks::Flushed;

@@ -210,7 +210,8 @@ impl Metrics {
                 Error::Starting
                 | Error::Stopping
                 | Error::Unreadable(_)
-                | Error::Cut(_)
+                | Error::Cut { .. }
+                | Error::NotShipped { .. }
                 | Error::FlushInProgress
                 | Error::FlushBehindQueries
                 | Error::Panicked,

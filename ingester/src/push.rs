@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::inflight::{InflightGuard, weigh};
 use crate::lifecycle::PushGuard;
 use crate::service::{Ingester, Shared};
-use crate::tenants::{Tenant, head_limits};
+use crate::tenants::{Tenant, accepted_ms, head_limits};
 
 mod outcomes;
 
@@ -31,6 +31,8 @@ struct Admitted {
     slice: PushSlice,
     ctx: CallContext,
     tenant: Arc<Tenant>,
+    /// How far back samples are taken.
+    accepted_ms: i64,
     _push: PushGuard,
     _bytes: InflightGuard,
 }
@@ -56,8 +58,10 @@ impl Ingester {
             return Err(Error::DeadlineExceeded);
         }
         let tenant = shared.tenants.get_or_create(&ctx.tenant)?;
-        tenant.head().set_limits(&head_limits(&shared.limits.of(&ctx.tenant)));
-        let admitted = Arc::new(Admitted { slice, ctx: ctx.clone(), tenant, _push: push, _bytes: bytes });
+        let limits = shared.limits.of(&ctx.tenant);
+        tenant.head().set_limits(&head_limits(&limits));
+        let accepted_ms = accepted_ms(&limits, shared.retention_ms);
+        let admitted = Arc::new(Admitted { slice, ctx: ctx.clone(), tenant, accepted_ms, _push: push, _bytes: bytes });
         let result = match tokio::time::timeout(time_left, self.append_and_log(&admitted)).await {
             Ok(result) => result,
             Err(_) => Err(Error::DeadlineExceeded),
@@ -100,12 +104,14 @@ impl Ingester {
 
 /// Appends to the head and queues the record for the log, in one go, so that a caller who goes away does not leave one done without the other.
 fn append(shared: &Shared, admitted: &Admitted, turn: OwnedMutexGuard<()>) -> Result<Queued, Error> {
-    let Admitted { slice, ctx, tenant, .. } = admitted;
+    let Admitted { slice, ctx, tenant, accepted_ms, .. } = admitted;
     let selection = slice.series.as_deref().map_or(Selection::All, Selection::Indices);
     let wal: &Wal = &shared.wal;
     let mut outcome = shared.outcomes.take();
     let head = tenant.head();
-    head.append(&slice.batch, selection, wal.generation(), shared.clock.now_ms(), &mut outcome);
+    let now_ms = shared.clock.now_ms();
+    head.set_oldest_accepted(now_ms.saturating_sub(*accepted_ms));
+    head.append(&slice.batch, selection, wal.generation(), now_ms, &mut outcome);
     if outcome.is_empty() {
         return Ok(Queued { head, outcome, logged: None });
     }

@@ -96,8 +96,8 @@ impl Ingester {
         self.complete(ctx).await?;
         let Some(tenant) = self.shared.tenants.get(&ctx.tenant) else { return Ok(Vec::new()) };
         let held_for = i64::try_from(HELD_FOR.as_millis()).unwrap_or(i64::MAX);
-        let forgotten_by_then = self.shared.clock.now_ms().saturating_add(held_for).saturating_sub(self.shared.retention_ms);
-        Ok(tenant.blocks.set().held(min_t, max_t, forgotten_by_then))
+        let until_ms = self.shared.clock.now_ms().saturating_add(held_for);
+        Ok(tenant.blocks.set().held(min_t, max_t, until_ms, self.shared.retention_ms))
     }
 
     /// Waits until the heads hold everything that was acknowledged, at most until the deadline: an answer before would lack samples.

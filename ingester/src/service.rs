@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bucket::Bucket;
 use limits::LimitsProvider;
 use prometheus_client::registry::Registry;
 use ring::InstanceState;
@@ -25,6 +26,7 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::{Metrics, Sizes, register_sizes};
 use crate::push::Outcomes;
 use crate::query::MAX_OPEN_QUERIES;
+use crate::ship::Shipper;
 use crate::tenants::Tenants;
 
 mod offload;
@@ -49,6 +51,8 @@ pub struct Deps {
     pub push_pool: CpuPool,
     /// Where heads are read.
     pub query_pool: CpuPool,
+    /// Where blocks are shipped to.
+    pub bucket: Bucket,
     /// Limits of tenants.
     pub limits: LimitsProvider,
     /// A random number of this start that outsiders cannot know ([`tsdb::WalConfig::salt`]). Names of blocks are made from it as well.
@@ -95,6 +99,7 @@ pub(crate) struct Shared {
     pub(crate) outcomes: Outcomes,
     pub(crate) wal: Wal,
     pub(crate) blocks: BlockStore,
+    pub(crate) shipper: Shipper,
     /// Held by the flush in progress.
     pub(crate) flushing: tokio::sync::Mutex<()>,
     pub(crate) metrics: Metrics,
@@ -116,9 +121,8 @@ impl Service {
         let wal = WalConfig { first_generation: Generation(newest.saturating_add(1)), ..config.wal(deps.wal_salt) };
         let (wal, replay) = Wal::open(deps.data_dir.join(WAL_DIR), wal, deps.fs).map_err(StartError::Open)?;
         let retention_ms = config.retention_ms();
-        let floor_ms = deps.clock.now_ms().saturating_sub(retention_ms);
         let shared = Arc::new(Shared {
-            tenants: Tenants::new(config.max_tenants, deps.limits.clone(), floor_ms),
+            tenants: Tenants::new(config.max_tenants, deps.limits.clone()),
             clock: deps.clock,
             tasks: deps.tasks,
             push_pool: deps.push_pool,
@@ -130,6 +134,7 @@ impl Service {
             outcomes: Outcomes::default(),
             wal,
             blocks,
+            shipper: Shipper::new(deps.bucket),
             flushing: tokio::sync::Mutex::default(),
             metrics: Metrics::register(registry),
             sizes: Sizes::default(),
@@ -166,6 +171,7 @@ impl Service {
                 () = shutdown.requested() => {}
                 () = upkeep::run(&shared) => {}
                 () = crate::blocks::run(&shared) => {}
+                () = crate::ship::run(&shared) => {}
             }
         }
         shared.stop().await;

@@ -1,7 +1,6 @@
 //! Which tenants have a head.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use hashbrown::HashMap;
 use limits::{Limits, LimitsProvider};
@@ -11,6 +10,7 @@ use tsdb::{Head, HeadConfig, HeadLimits};
 
 use crate::blocks::TenantBlocks;
 use crate::error::Error;
+use crate::ship::TenantShipping;
 
 /// One tenant's share of the ingester.
 #[derive(Debug)]
@@ -23,11 +23,13 @@ pub(crate) struct Tenant {
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     /// Its older samples.
     pub(crate) blocks: TenantBlocks,
+    /// Their way to the object store.
+    pub(crate) shipping: TenantShipping,
 }
 
 impl Tenant {
     fn new(head: Arc<Head>) -> Self {
-        Self { head: RwLock::new(head), turn: Arc::default(), blocks: TenantBlocks::default() }
+        Self { head: RwLock::new(head), turn: Arc::default(), blocks: TenantBlocks::default(), shipping: TenantShipping::default() }
     }
 
     /// The head now. Whoever appends asks while it is the tenant's turn.
@@ -48,13 +50,11 @@ pub(crate) struct Tenants {
     map: RwLock<HashMap<TenantId, Arc<Tenant>>>,
     max: usize,
     limits: LimitsProvider,
-    /// Samples before it are too old for every head.
-    floor_ms: AtomicI64,
 }
 
 impl Tenants {
-    pub(crate) fn new(max: usize, limits: LimitsProvider, floor_ms: i64) -> Self {
-        Self { map: RwLock::default(), max, limits, floor_ms: AtomicI64::new(floor_ms) }
+    pub(crate) fn new(max: usize, limits: LimitsProvider) -> Self {
+        Self { map: RwLock::default(), max, limits }
     }
 
     pub(crate) fn get(&self, tenant: &TenantId) -> Option<Arc<Tenant>> {
@@ -97,9 +97,7 @@ impl Tenants {
 
     /// An empty head with the tenant's limits.
     pub(crate) fn new_head(&self, tenant: &TenantId) -> Arc<Head> {
-        let head = Head::new(HeadConfig { limits: head_limits(&self.limits.of(tenant)), ..HeadConfig::default() });
-        head.set_oldest_accepted(self.floor_ms.load(Relaxed));
-        Arc::new(head)
+        Arc::new(Head::new(HeadConfig { limits: head_limits(&self.limits.of(tenant)), ..HeadConfig::default() }))
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -109,11 +107,6 @@ impl Tenants {
     /// All tenants now.
     pub(crate) fn all(&self) -> Vec<(TenantId, Arc<Tenant>)> {
         self.map.read().iter().map(|(id, tenant)| (id.clone(), Arc::clone(tenant))).collect()
-    }
-
-    /// Heads made from now on refuse samples before this time.
-    pub(crate) fn raise_floor(&self, floor_ms: i64) {
-        self.floor_ms.fetch_max(floor_ms, Relaxed);
     }
 
     /// Forgets tenants without series that nobody is working with; how many. Whoever works with a tenant holds a reference that it got while the
@@ -127,6 +120,11 @@ impl Tenants {
         });
         before - map.len()
     }
+}
+
+/// How far back samples of a tenant are taken, in milliseconds: within the retention, and within the window for what comes late.
+pub(crate) fn accepted_ms(limits: &Limits, retention_ms: i64) -> i64 {
+    retention_ms.max(limits.out_of_order_time_window_ms)
 }
 
 /// A tenant's limits as its head takes them.
@@ -157,7 +155,7 @@ mod tests {
 
     #[test]
     fn tenants_are_bounded_and_idle_ones_are_forgotten() {
-        let tenants = Tenants::new(2, LimitsProvider::default(), 0);
+        let tenants = Tenants::new(2, LimitsProvider::default());
         let id = |name| TenantId::new(name).unwrap();
         assert!(tenants.get(&id("a")).is_none());
         let a = tenants.get_or_create(&id("a")).unwrap();

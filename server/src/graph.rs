@@ -248,7 +248,7 @@ impl Built {
             Arc::new(GrpcIngesterPool::new(parts.channels.clone(), Arc::clone(&parts.clock), parts.cluster.clone()));
         let (ingester, ingester_stage) = match target.has(Target::Ingester) {
             true => {
-                let (ingester, stage) = roles::ingester(parts, &mut registry, &mut services)?;
+                let (ingester, stage) = roles::ingester(parts, &mut registry, &mut services, bucket.clone())?;
                 (Some(ingester), Some(stage))
             }
             false => (None, None),

@@ -11,6 +11,7 @@ use tsdb::block::{BlockError, BlockSpec, write_sealed_range};
 use super::damaged::is_gone;
 use super::set::{BlockSet, Cycle, LocalBlock, TenantBlocks};
 use super::store::{BlockStore, DELETED_SUFFIX};
+use crate::ship::{Stage, read_note};
 
 /// What a cycle did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -70,7 +71,7 @@ impl BlockStore {
         let spec = BlockSpec::level_1(self.name(now_ms, &set), start, start.saturating_add(of.head.chunk_range_ms()));
         let dir = parent.join(spec.ulid.to_string());
         let Some(meta) = write_sealed_range(Arc::clone(&self.fs), &parent, of.head, spec, go_on)? else { return Ok(None) };
-        match self.load(dir.clone()) {
+        match self.load(dir.clone(), Stage::Waiting { tried: false }) {
             Ok(block) => of.blocks.publish(cycle, set.with(Arc::new(block))),
             Err(error) => {
                 // The head still has everything: a block that nobody sees must not stay.
@@ -82,21 +83,21 @@ impl BlockStore {
         Ok(Some(meta.stats.num_samples))
     }
 
-    /// Takes blocks that end before `before_ms` out of the set, takes damaged ones back that have been mended or moved away, and deletes the folders of those that
-    /// no query reads any more; how many were deleted.
-    pub(super) fn tidy(&self, tenant: &TenantId, blocks: &TenantBlocks, cycle: &mut Cycle, before_ms: i64) -> u64 {
+    /// Takes blocks whose time has come out of the set: those that are older than the retention and that the object store has for certain. Takes damaged ones back that have been mended
+    /// or moved away, and deletes the folders of those that no query reads any more; how many were deleted.
+    pub(super) fn tidy(&self, tenant: &TenantId, blocks: &TenantBlocks, cycle: &mut Cycle, now_ms: i64, retention_ms: i64) -> u64 {
         let set = blocks.set();
         let mut next = BlockSet::default();
         for block in &set.blocks {
-            if block.range.1 <= before_ms { cycle.doomed.push(Arc::clone(block)) } else { next.blocks.push(Arc::clone(block)) }
+            if block.goes_at(retention_ms) <= now_ms { cycle.doomed.push(Arc::clone(block)) } else { next.blocks.push(Arc::clone(block)) }
         }
         for damaged in &set.damaged {
             if is_gone(&*self.fs, &damaged.dir) {
                 tracing::warn!(dir = %damaged.dir.display(), "a damaged block was moved away: its samples are lost");
-            } else if let Ok(block) = self.load(damaged.dir.clone()) {
+            } else if let Ok(block) = self.load(damaged.dir.clone(), read_note(&*self.fs, &damaged.dir)) {
                 tracing::info!(dir = %damaged.dir.display(), "a damaged block was mended");
                 next = next.with(Arc::new(block));
-            } else if damaged.range.1 <= before_ms {
+            } else if damaged.goes_at(&*self.fs, retention_ms) <= now_ms {
                 self.delete(tenant, &damaged.dir);
             } else {
                 next.damaged.push(damaged.clone());

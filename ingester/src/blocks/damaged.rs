@@ -1,4 +1,4 @@
-//! Blocks that cannot be opened. They stay where they are; queries over their time range fail, since the answer would lack their samples; all else goes on. When the
+//! Blocks that cannot be opened. They stay where they are, and are not shipped; queries over their time range fail, since the answer would lack their samples; all else goes on. When the
 //! folder has been mended it is taken back, when it has been moved away the loss is accepted (`docs/runbooks/damaged-block.md`).
 
 use std::io::ErrorKind;
@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tsdb::block::{BlockError, BlockMeta, Ulid};
 use tsdb::fs::Fs;
+
+use crate::ship::read_note;
 
 /// A block that cannot be opened.
 #[derive(Debug, Clone)]
@@ -30,6 +32,11 @@ impl Damaged {
             "a block cannot be opened: queries over its time range fail until it is mended or moved away (docs/runbooks/damaged-block.md)"
         );
         Self { dir: dir.to_owned(), range, error: error.to_string() }
+    }
+
+    /// From when on it need not be here any more: as a whole one, it stays until the object store has it for certain.
+    pub(super) fn goes_at(&self, fs: &dyn Fs, retention_ms: i64) -> i64 {
+        read_note(fs, &self.dir).goes_at(self.range.1, retention_ms)
     }
 
     pub(super) fn overlaps(&self, min_t: i64, max_t: i64) -> bool {

@@ -1,4 +1,4 @@
-//! Cutting on demand: everything that the heads hold now.
+//! Cutting and shipping on demand: everything that the heads hold now.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,11 +24,13 @@ pub struct Flushed {
     pub blocks: u64,
     /// Samples in them.
     pub samples: u64,
+    /// Blocks of these tenants that were not known to be in the object store and now are.
+    pub shipped: u64,
 }
 
 impl Ingester {
-    /// Puts everything that the heads hold now into blocks, of one tenant or of all, and returns when the blocks are on the disk. Samples that arrive meanwhile may
-    /// or may not be in them. One flush at a time.
+    /// Puts everything that the heads hold now into blocks, of one tenant or of all, and returns when these and all earlier blocks are in the object store. Samples that arrive
+    /// meanwhile may or may not be in them. One flush at a time.
     pub async fn flush(&self, tenant: Option<TenantId>) -> Result<Flushed, Error> {
         let shared = &self.shared;
         shared.lifecycle.complete(Duration::ZERO).await?;
@@ -36,15 +38,19 @@ impl Ingester {
         let mut all = shared.tenants.all();
         all.retain(|(id, _)| tenant.as_ref().is_none_or(|wanted| wanted == id));
         let mut sum = Flushed::default();
-        for (id, of) in all {
-            let done = shared.flush_tenant(id, of).await?;
+        for (id, of) in &all {
+            sum.shipped += of.blocks.set().blocks().iter().filter(|block| block.on_its_way().stage.is_waiting()).count() as u64;
+            let done = shared.flush_tenant(id.clone(), Arc::clone(of)).await?;
             sum.tenants += 1;
             sum.blocks += done.blocks;
             sum.samples += done.samples;
+            sum.shipped += done.blocks;
         }
+        let shipped = shared.ship_now(all).await;
         let measured = Arc::clone(shared);
         // A panic has been logged by the hook, and the numbers come with the next round.
         let _ = shared.tasks.spawn_blocking(move || measured.measure_blocks()).await;
+        shipped.map_err(|(tenant, failure)| Error::NotShipped { tenant, cause: failure.to_string() })?;
         Ok(sum)
     }
 }
@@ -76,7 +82,7 @@ impl Shared {
             }
             Err(error) => {
                 self.cut_failed(id, &error);
-                Err(Error::Cut(error.to_string()))
+                Err(Error::Cut { tenant: id.clone(), cause: error.to_string() })
             }
         }
     }

@@ -30,6 +30,7 @@ pub(crate) async fn run(shared: &Arc<Shared>) {
             .tasks
             .spawn_blocking(move || {
                 if blocking.block_round() {
+                    blocking.shipper.wake();
                     // What is in blocks need not be replayed any more.
                     blocking.snapshot();
                 }
@@ -77,7 +78,7 @@ impl Shared {
                 }
             }
         }
-        let deleted = self.blocks.tidy(id, &tenant.blocks, &mut cycle, now_ms.saturating_sub(self.retention_ms));
+        let deleted = self.blocks.tidy(id, &tenant.blocks, &mut cycle, now_ms, self.retention_ms);
         self.metrics.blocks_deleted(deleted);
         cut
     }
@@ -109,5 +110,6 @@ impl Shared {
             damaged += set.damaged.len() as u64;
         }
         self.metrics.blocks_now(blocks, bytes, damaged);
+        self.metrics.on_their_way(crate::ship::measure(self), self.clock.now_ms());
     }
 }

@@ -1,11 +1,9 @@
 //! When a tenant's head is cut: a pure decision.
 
+use crate::backoff::Backoff;
+
 /// How long after its end a range is cut. Samples that come later make a second block of the range, so most should have come by then.
 const DELAY_MS: i64 = 3_600_000;
-
-/// How long after a failure the next attempt is made, at first; each failure doubles it.
-const FIRST_RETRY_MS: i64 = 30_000;
-const LONGEST_RETRY_MS: i64 = 15 * 60_000;
 
 /// When a tenant is cut. Once per range: what comes late after that, for whichever range, waits for the next time, so that late senders make a few
 /// blocks a day and not one a minute.
@@ -13,22 +11,25 @@ const LONGEST_RETRY_MS: i64 = 15 * 60_000;
 pub(super) struct Schedule {
     /// Everything before it has been cut.
     cut_to: i64,
-    /// Not before this time again.
-    not_before: i64,
-    failures: u32,
+    backoff: Backoff,
 }
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self { cut_to: i64::MIN, not_before: i64::MIN, failures: 0 }
+        Self { cut_to: i64::MIN, backoff: Backoff::default() }
     }
 }
 
 impl Schedule {
     /// The border up to which is to be cut now, if it is time: a multiple of `width`, the head's chunk range.
     pub(super) fn due(&self, now_ms: i64, width: i64) -> Option<i64> {
-        let border = now_ms.saturating_sub(DELAY_MS).div_euclid(width).saturating_mul(width);
-        (border > self.cut_to && now_ms >= self.not_before).then_some(border)
+        let border = border(now_ms, width);
+        (border > self.cut_to && self.backoff.is_over(now_ms)).then_some(border)
+    }
+
+    /// Whether everything that is due is in blocks.
+    pub(super) fn is_done(&self, now_ms: i64, width: i64) -> bool {
+        border(now_ms, width) <= self.cut_to
     }
 
     /// Everything before `border` is in blocks.
@@ -38,10 +39,12 @@ impl Schedule {
 
     /// An attempt failed.
     pub(super) fn failed(&mut self, now_ms: i64) {
-        let wait = FIRST_RETRY_MS.saturating_mul(1 << self.failures.min(16)).min(LONGEST_RETRY_MS);
-        self.failures = self.failures.saturating_add(1);
-        self.not_before = now_ms.saturating_add(wait);
+        self.backoff.failed(now_ms);
     }
+}
+
+fn border(now_ms: i64, width: i64) -> i64 {
+    now_ms.saturating_sub(DELAY_MS).div_euclid(width).saturating_mul(width)
 }
 
 #[cfg(test)]
@@ -54,8 +57,10 @@ mod tests {
     fn each_range_is_cut_once_an_hour_after_its_end() {
         let mut schedule = Schedule::default();
         assert_eq!(schedule.due(10 * HOUR, 2 * HOUR), Some(8 * HOUR), "a process that has just started");
+        assert!(!schedule.is_done(10 * HOUR, 2 * HOUR));
         schedule.done(8 * HOUR);
         assert_eq!(schedule.due(11 * HOUR - 1, 2 * HOUR), None);
+        assert!(schedule.is_done(11 * HOUR - 1, 2 * HOUR) && !schedule.is_done(11 * HOUR, 2 * HOUR));
         assert_eq!(schedule.due(11 * HOUR, 2 * HOUR), Some(10 * HOUR));
         schedule.done(10 * HOUR);
         assert_eq!(schedule.due(12 * HOUR, 2 * HOUR), None);

@@ -1,6 +1,6 @@
 //! The blocks of a tenant as one query sees them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -8,6 +8,8 @@ use tsdb::block::{BlockMeta, HashedBlock, Ulid};
 
 use super::damaged::Damaged;
 use super::schedule::Schedule;
+use crate::backoff::Backoff;
+use crate::ship::{OnItsWay, Stage};
 
 /// A block on the disk. Open while somebody reads it, and some minutes longer.
 #[derive(Debug)]
@@ -20,11 +22,50 @@ pub(crate) struct LocalBlock {
     pub(super) bytes: u64,
     /// Held while it is opened, so that this is done once.
     pub(super) open: Mutex<Weak<HashedBlock>>,
+    /// To the object store.
+    way: Mutex<OnItsWay>,
 }
 
 impl LocalBlock {
-    pub(super) fn new(dir: PathBuf, meta: &BlockMeta, bytes: u64) -> Self {
-        Self { ulid: meta.ulid, dir, range: (meta.min_time, meta.max_time), bytes, open: Mutex::default() }
+    pub(super) fn new(dir: PathBuf, meta: &BlockMeta, bytes: u64, stage: Stage) -> Self {
+        let way = Mutex::new(OnItsWay { stage, backoff: Backoff::default() });
+        Self { ulid: meta.ulid, dir, range: (meta.min_time, meta.max_time), bytes, open: Mutex::default(), way }
+    }
+
+    pub(crate) fn ulid(&self) -> Ulid {
+        self.ulid
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The end of its range, exclusive, in milliseconds.
+    pub(crate) fn end_ms(&self) -> i64 {
+        self.range.1
+    }
+
+    pub(crate) fn on_its_way(&self) -> OnItsWay {
+        *self.way.lock()
+    }
+
+    /// It has come further. What went wrong before is forgotten when it is in the store.
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        let mut way = self.way.lock();
+        way.stage = stage;
+        if !stage.is_waiting() {
+            way.backoff = Backoff::default();
+        }
+    }
+
+    /// Its files could not be read.
+    pub(crate) fn not_readable(&self, now_ms: i64) {
+        self.way.lock().backoff.failed(now_ms);
+    }
+
+    /// From when on it need not be here any more.
+    pub(super) fn goes_at(&self, retention_ms: i64) -> i64 {
+        self.on_its_way().stage.goes_at(self.range.1, retention_ms)
     }
 
     pub(super) fn overlaps(&self, min_t: i64, max_t: i64) -> bool {
@@ -48,10 +89,15 @@ impl BlockSet {
         next
     }
 
-    /// The names of blocks with a range that meets `[min_t, max_t]` and ends after `before_ms`, ascending; damaged ones are not among them.
-    pub(crate) fn held(&self, min_t: i64, max_t: i64, before_ms: i64) -> Vec<u128> {
-        let held = self.blocks.iter().filter(|block| block.overlaps(min_t, max_t) && block.range.1 > before_ms);
+    /// The names of blocks with a range that meets `[min_t, max_t]` which are still here at `until_ms`, ascending; damaged ones are not among them.
+    pub(crate) fn held(&self, min_t: i64, max_t: i64, until_ms: i64, retention_ms: i64) -> Vec<u128> {
+        let held = self.blocks.iter().filter(|block| block.overlaps(min_t, max_t) && block.goes_at(retention_ms) > until_ms);
         held.map(|block| block.ulid.to_bits()).collect()
+    }
+
+    /// Those that can be read, the oldest first.
+    pub(crate) fn blocks(&self) -> &[Arc<LocalBlock>] {
+        &self.blocks
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -79,6 +125,11 @@ pub(crate) struct Cycle {
 }
 
 impl Cycle {
+    /// Whether everything of the head that is due is in blocks.
+    pub(crate) fn is_done(&self, now_ms: i64, width: i64) -> bool {
+        self.schedule.is_done(now_ms, width)
+    }
+
     /// Whether no query is left that began before the current set was published.
     pub(super) fn settled(&mut self) -> bool {
         self.retired.retain(|set| Arc::strong_count(set) > 1);

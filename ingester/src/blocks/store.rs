@@ -14,6 +14,7 @@ use tsdb::fs::Fs;
 use super::damaged::Damaged;
 use super::set::{BlockSet, LocalBlock};
 use crate::error::Error;
+use crate::ship::{Stage, read_note};
 
 /// What a folder is called while the block in it is deleted, as with Prometheus.
 pub(super) const DELETED_SUFFIX: &str = ".tmp-for-deletion";
@@ -24,7 +25,7 @@ const MAX_KEPT_OPEN: usize = 256;
 /// The folder.
 #[derive(Debug)]
 pub(crate) struct BlockStore {
-    pub(super) fs: Arc<dyn Fs>,
+    pub(crate) fs: Arc<dyn Fs>,
     dir: PathBuf,
     /// Names of blocks are made from it.
     salt: u64,
@@ -79,7 +80,7 @@ impl BlockStore {
                 continue;
             }
             let Ok(ulid) = name.parse::<Ulid>() else { continue };
-            match self.load(dir.clone()) {
+            match self.load(dir.clone(), read_note(&*self.fs, &dir)) {
                 Ok(block) => set = set.with(Arc::new(block)),
                 Err(error) => set.damaged.push(Damaged::new(&*self.fs, &dir, ulid, &error, grace_ms)),
             }
@@ -95,10 +96,10 @@ impl BlockStore {
         }
     }
 
-    /// Opens the block in a folder to see whether that can be done.
-    pub(super) fn load(&self, dir: PathBuf) -> Result<LocalBlock, BlockError> {
+    /// Opens the block in a folder to see whether that can be done. `stage` is how far it has come on its way to the object store.
+    pub(super) fn load(&self, dir: PathBuf, stage: Stage) -> Result<LocalBlock, BlockError> {
         let open = HashedBlock::open(Arc::clone(&self.fs), &dir)?;
-        Ok(LocalBlock::new(dir, open.block().meta(), open.block().bytes()))
+        Ok(LocalBlock::new(dir, open.block().meta(), open.block().bytes(), stage))
     }
 
     /// The blocks of a set that may have samples in `[min_t, max_t]` (inclusive), open, the oldest first. An error if one of them cannot be read.

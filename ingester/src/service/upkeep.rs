@@ -1,12 +1,12 @@
-//! What is done now and then: forgetting old samples, giving disk space and memory back, and measuring.
+//! What is done now and then: giving disk space and memory back, and measuring.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
-use crate::tenants::head_limits;
+use crate::tenants::{accepted_ms, head_limits};
 
-/// How often old samples are forgotten. Chunks span up to two hours, so more often would find nothing more.
+/// How often what nobody needs is forgotten. Samples leave heads every two hours, so more often would find little more.
 const TRUNCATE_EVERY: Duration = Duration::from_secs(300);
 
 /// How often finished chunks leave memory and the sizes of heads are measured; both walk all series.
@@ -52,28 +52,31 @@ impl Shared {
         self.sizes.refresh(&self.tenants);
     }
 
-    /// Forgets samples older than the retention: first in the heads, then, since no head needs them, in the log.
+    /// Forgets what nobody needs: series that have nothing left, tenants without series and blocks, and the log of what is in blocks. Samples leave a head only for a block,
+    /// however old they are.
     pub(crate) fn truncate(&self) {
         let now_ms = self.clock.now_ms();
-        let before_ms = now_ms.saturating_sub(self.retention_ms);
-        self.tenants.raise_floor(before_ms);
-        let (mut series, mut chunks) = (0, 0);
+        let (mut series, mut needed_ms) = (0, Some(now_ms.saturating_sub(self.retention_ms)));
         for (id, tenant) in self.tenants.all() {
             // Not while a block is cut from it; there is time until the next round.
-            let Some(_cycle) = tenant.blocks.try_cycle() else { continue };
-            let head = tenant.head();
+            let Some(cycle) = tenant.blocks.try_cycle() else {
+                needed_ms = None;
+                continue;
+            };
+            let (head, limits) = (tenant.head(), self.limits.of(&id));
             // A tenant that does not push may still have more than it may keep now.
-            head.set_limits(&head_limits(&self.limits.of(&id)));
-            head.set_oldest_accepted(before_ms);
-            let dropped = head.truncate(before_ms);
-            series += dropped.series;
-            chunks += dropped.chunks;
+            head.set_limits(&head_limits(&limits));
+            series += head.truncate(i64::MIN).series;
+            // What came since its last cut was not older than this when it came, or is of the last hours.
+            let uncut_ms = now_ms.saturating_sub(accepted_ms(&limits, self.retention_ms)).saturating_sub(2 * head.chunk_range_ms());
+            needed_ms = needed_ms.filter(|_| cycle.is_done(now_ms, head.chunk_range_ms())).map(|needed| needed.min(uncut_ms));
         }
         let tenants = self.tenants.forget_idle();
-        match self.wal.truncate(now_ms, before_ms) {
+        // While a cut is due, everything may be needed.
+        match self.wal.truncate(now_ms, needed_ms.unwrap_or(i64::MIN)) {
             Ok(log) => {
                 let (segments, bytes) = (log.segments, log.bytes);
-                tracing::info!(series, chunks, tenants, segments, bytes, "samples older than the retention forgotten");
+                tracing::info!(series, tenants, segments, bytes, "empty series and old segments of the write-ahead log forgotten");
             }
             Err(error) => tracing::warn!(%error, "old segments of the write-ahead log could not be deleted; trying again later"),
         }

@@ -13,6 +13,8 @@ use tsdb::block::{Block, Ulid};
 use tsdb::fs::{FaultyFs, Fs};
 
 use super::rig::{Contents, NOW, Options, Rig, everything, many, offsets, one, select, select_all};
+use super::shipping::start_with;
+use super::store::FaultyStore;
 use crate::{Config, Flushed};
 
 mod exactness;
@@ -72,7 +74,7 @@ async fn what_queries_have_begun_to_read_stays_until_they_end() {
         StreamSelectRequest { matchers: [].into(), min_t: 0, max_t: i64::MAX, sorted: true, projection: model::Projection::WHOLE };
     let mut stream = rig.ingester.select(&rig.ctx("a"), request).await.unwrap();
     let mut series = stream.next().await.unwrap().unwrap().len();
-    assert_eq!(rig.ingester.flush(None).await.unwrap(), Flushed { tenants: 1, blocks: 1, samples: 8_000 });
+    assert_eq!(rig.ingester.flush(None).await.unwrap(), Flushed { tenants: 1, blocks: 1, samples: 8_000, shipped: 1 });
     assert!(rig.all("a").await == before, "in the head and in the block: each once");
     while let Some(batch) = stream.next().await {
         series += batch.unwrap().len();
@@ -84,7 +86,7 @@ async fn what_queries_have_begun_to_read_stays_until_they_end() {
     rig.ingester.shared.block_round();
     assert_eq!(tenant.head().series_count(), 0);
     assert!(rig.all("a").await == before);
-    assert_eq!(rig.ingester.flush(None).await.unwrap(), Flushed { tenants: 1, blocks: 0, samples: 0 });
+    assert_eq!(rig.ingester.flush(None).await.unwrap(), Flushed { tenants: 1, blocks: 0, samples: 0, shipped: 0 });
 }
 
 #[tokio::test]
@@ -154,10 +156,13 @@ async fn a_full_disk_costs_a_block_and_no_sample() {
 #[tokio::test]
 async fn old_blocks_go_and_leftovers_are_removed_at_the_start() {
     let config = Config { block_retention_seconds: 6 * 3_600, ..Config::default() };
-    let rig = Rig::with(Options { config: config.clone(), ..Options::default() }).await;
+    let store = FaultyStore::default();
+    let rig = start_with(&store, Options { config: config.clone(), ..Options::default() }).await;
     rig.push("a", many("up", 10, 0)).await.unwrap();
     rig.ingester.flush(None).await.unwrap();
     rig.clock.advance(5 * HOUR);
+    store.show("a", NOW + 5 * 3_600_000).await;
+    rig.ship().await;
     rig.ingester.shared.truncate();
     rig.push("a", one("up", [5 * 3_600])).await.unwrap();
     rig.ingester.shared.block_round();

@@ -1,24 +1,35 @@
-//! Crash tests: random lives of an ingester over a file system that fails, each told by its seed.
+//! Crash tests: random lives of an ingester over a file system and an object store that fail, each told by its seed.
 //!
-//! A life is some pushes, snapshots, blocks and rounds of upkeep, faults of the disk among them, and an end: a stop in order, a kill, a power cut, each
-//! perhaps at a random write of its own. After each end the ingester must start, and have every sample that was acknowledged (with
-//! `sync: interval`, after a power cut: every one that was acknowledged before the last sync), and none that was never sent.
+//! A life is some pushes, snapshots, blocks, uploads and rounds of upkeep, faults of the disk and of the store among them, and an end: a stop in order, a kill, a power cut, each
+//! perhaps at a random write of its own, or between any two calls to the store. After each end the ingester must start; every sample that was acknowledged (with
+//! `sync: interval`, after a power cut: every one that was acknowledged before the last sync) must be there, or in a block that the bucket index shows, and none that
+//! was never sent. Every block in the store is whole, and one that was cut.
 //!
 //! `CRASH_SEED=n` runs one seed, `CRASH_SEEDS=n` so many instead of the usual number. Seeds that failed once are in [`REGRESSIONS`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use limits::Limits;
 use model::{BatchBuilder, Sample};
 use ring::InstanceState;
 use rpc::{IngesterClient, PushSlice};
-use tsdb::fs::FaultyFs;
+use runtime::ManualClock;
+use tsdb::block::Ulid;
+use tsdb::fs::{FaultyFs, Fs};
 
-use super::rig::{NOW, Options, Rig, labels, slice};
+use super::random::Random;
+use super::rig::{Contents, NOW, Options, Rig, labels, slice};
+use super::store::FaultyStore;
 use crate::Config;
 use crate::config::{SyncMode, WalSettings};
+
+mod ledger;
+
+use ledger::{Known, Ledger, value};
 
 /// Seeds that found something once.
 const REGRESSIONS: [u64; 0] = [];
@@ -28,69 +39,6 @@ const SEEDS: u64 = 320;
 
 const TENANTS: [&str; 3] = ["a", "b", "c"];
 const SERIES: usize = 6;
-
-/// SplitMix64: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-
-    fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-}
-
-/// What is known of a sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Known {
-    /// Sent, but not acknowledged: it may be there.
-    Sent,
-    /// Acknowledged, and then a sync failed: it is there unless the power is cut.
-    Exposed,
-    /// Acknowledged: it is there unless the power is cut before the next sync.
-    Acknowledged,
-    /// Acknowledged and synced: it is there.
-    Durable,
-}
-
-/// By tenant and series, and by time.
-#[derive(Default)]
-struct Ledger(BTreeMap<(usize, usize), BTreeMap<i64, Known>>);
-
-impl Ledger {
-    fn note(&mut self, sent: &[(usize, usize, i64)], known: Known) {
-        for (tenant, series, t) in sent {
-            let entry = self.0.entry((*tenant, *series)).or_default().entry(*t).or_insert(known);
-            *entry = known.max(*entry);
-        }
-    }
-
-    /// What an event makes of what was known.
-    fn change(&mut self, from: Known, to: Known) {
-        self.0.values_mut().flat_map(|samples| samples.values_mut()).filter(|known| **known == from).for_each(|known| *known = to);
-    }
-
-    /// What a power cut makes of what was not synced.
-    fn power_cut(&mut self) {
-        self.change(Known::Acknowledged, Known::Sent);
-        self.change(Known::Exposed, Known::Sent);
-    }
-}
-
-/// Every sample has its own value.
-fn value(series: usize, t: i64) -> f64 {
-    (t - NOW) as f64 * 16.0 + series as f64
-}
 
 struct Life {
     rig: Rig,
@@ -103,6 +51,12 @@ struct Run {
     /// The newest time sent, by tenant and series.
     clocks: BTreeMap<(usize, usize), i64>,
     fs: FaultyFs,
+    store: FaultyStore,
+    now_ms: i64,
+    /// Blocks leave the disk soon, and late samples are taken nevertheless.
+    archives: bool,
+    /// All blocks that were ever cut.
+    cut: BTreeSet<(usize, Ulid)>,
 }
 
 impl Run {
@@ -122,9 +76,17 @@ impl Run {
         let sync = if always { SyncMode::Always } else { SyncMode::Interval };
         // Synced when the test says so, and in segments of a few records.
         let wal = WalSettings { sync, sync_interval_ms: 3_600_000, segment_bytes: 400 + self.random.below(4_000) as u64 };
-        let options = Options { config: Config { wal, ..Config::default() }, fs: self.fs.clone(), ..Options::default() };
+        let (mut config, mut limits) = (Config { wal, ..Config::default() }, Limits::default());
+        if self.archives {
+            config.block_retention_seconds = 2 * 3_600;
+            limits.out_of_order_time_window_ms = 30 * 24 * 3_600_000;
+        }
+        let bucket = Some(self.store.bucket(&ManualClock::at(self.now_ms)));
+        let options = Options { config, limits, fs: self.fs.clone(), bucket };
         let rig = tokio::time::timeout(Duration::from_secs(30), Rig::with(options)).await.expect("it always starts");
         assert_eq!(rig.ingester.state(), InstanceState::Active);
+        rig.clock.advance(Duration::from_millis((self.now_ms - NOW) as u64));
+        self.note_blocks(&rig);
         if always {
             // What earlier processes left is brought to the disk at the start.
             self.ledger.change(Known::Acknowledged, Known::Durable);
@@ -133,26 +95,56 @@ impl Run {
         Life { rig, always }
     }
 
+    /// Notes the blocks on the disk.
+    fn note_blocks(&mut self, rig: &Rig) {
+        for (number, tenant) in TENANTS.into_iter().enumerate() {
+            let names = rig.fs.list(&PathBuf::from("data/blocks").join(tenant)).unwrap();
+            self.cut.extend(names.iter().filter_map(|name| Some((number, name.parse().ok()?))));
+        }
+    }
+
     /// Everything that must be there is, with the value that was sent, and nothing else.
     async fn verify(&self, life: &Life) {
         for (number, tenant) in TENANTS.into_iter().enumerate() {
-            let found = life.rig.all(tenant).await;
-            let mut total = 0;
+            let here = life.rig.all(tenant).await;
+            self.check(number, &here);
+            let stored = self.store.blocks(tenant).await;
+            for (block, contents) in &stored {
+                assert!(self.cut.contains(&(number, *block)), "{tenant}: block {block} of the store was never cut");
+                self.check(number, contents);
+            }
+            let local = life.rig.ingester.shared.tenants.get(&life.rig.ctx(tenant).tenant).map(|t| t.blocks.set());
+            for block in local.iter().flat_map(|set| set.blocks()).filter(|block| !block.on_its_way().stage.is_waiting()) {
+                assert!(stored.contains_key(&block.ulid()), "{tenant}: block {} is not in the store", block.ulid());
+            }
+            let shown = self.store.shown(tenant).await;
+            let shown: Vec<&Contents> = stored.iter().filter(|(block, _)| shown.contains(block)).map(|(_, contents)| contents).collect();
             for series in 0..SERIES {
-                let samples = found.get(&labels("crash", series).to_string()).cloned().unwrap_or_default();
-                total += samples.len();
-                assert!(samples.is_sorted_by(|a, b| a.0 < b.0), "{tenant} {series}: each time once, ascending");
-                let known = self.ledger.0.get(&(number, series)).cloned().unwrap_or_default();
-                for (t, v) in &samples {
-                    assert!(known.contains_key(t), "{tenant} {series}: a sample at {t} that was never sent");
-                    assert_eq!(v.to_bits(), value(series, *t).to_bits(), "{tenant} {series} at {t}");
-                }
-                for (t, _) in known.iter().filter(|(_, known)| **known > Known::Sent) {
-                    assert!(samples.binary_search_by_key(t, |s| s.0).is_ok(), "{tenant} {series}: the acknowledged sample at {t} is lost");
+                let name = labels("crash", series).to_string();
+                let has = |contents: &Contents, t: i64| contents.get(&name).is_some_and(|s| s.binary_search_by_key(&t, |s| s.0).is_ok());
+                let known = self.ledger.0.get(&(number, series)).into_iter().flatten();
+                for (t, _) in known.filter(|(_, known)| **known > Known::Sent) {
+                    let there = has(&here, *t) || shown.iter().any(|block| has(block, *t));
+                    assert!(there, "{tenant} {series}: the acknowledged sample at {t} is lost");
                 }
             }
-            assert_eq!(total, found.values().map(Vec::len).sum::<usize>(), "{tenant}: a series that was never sent");
         }
+    }
+
+    /// Only what was sent, each time once.
+    fn check(&self, tenant: usize, found: &Contents) {
+        let mut total = 0;
+        for series in 0..SERIES {
+            let samples = found.get(&labels("crash", series).to_string()).cloned().unwrap_or_default();
+            total += samples.len();
+            assert!(samples.is_sorted_by(|a, b| a.0 < b.0), "{tenant} {series}: each time once, ascending");
+            let known = self.ledger.0.get(&(tenant, series)).cloned().unwrap_or_default();
+            for (t, v) in &samples {
+                assert!(known.contains_key(t), "{tenant} {series}: a sample at {t} that was never sent");
+                assert_eq!(v.to_bits(), value(series, *t).to_bits(), "{tenant} {series} at {t}");
+            }
+        }
+        assert_eq!(total, found.values().map(Vec::len).sum::<usize>(), "{tenant}: a series that was never sent");
     }
 
     async fn live(&mut self, life: &Life) {
@@ -161,7 +153,7 @@ impl Run {
             fs.stop_after(self.random.below(120) as u64, self.random.below(256) as u8);
         }
         for _ in 0..5 + self.random.below(40) {
-            match self.random.below(26) {
+            match self.random.below(36) {
                 0 | 1 => life.rig.snapshot().await,
                 2 => self.upkeep(life).await,
                 3 => fs.set_space(Some(self.random.below(3_000))),
@@ -170,9 +162,23 @@ impl Run {
                 7 => fs.fail_cuts(1 + self.random.below(2)),
                 8 | 9 => self.sync(life),
                 10 | 11 => self.cut_blocks(life).await,
+                12..=14 => life.rig.ingester.shared.ship_round().await,
+                // The failure is the test's.
+                15 => drop(life.rig.ingester.shared.ship_now(life.rig.ingester.shared.tenants.all()).await),
+                16 => self.store.show(TENANTS[self.random.below(TENANTS.len())], self.now_ms).await,
+                17 | 18 => self.advance(life),
+                19 => self.store.down_after(self.random.below(12) as u64),
+                20 => self.store.flaky(self.random.clone()),
+                21 => self.store.heal(),
                 _ => self.push(life).await,
             }
         }
+    }
+
+    fn advance(&mut self, life: &Life) {
+        let minutes = 5 + self.random.below(50) as i64;
+        self.now_ms += minutes * 60_000;
+        life.rig.clock.advance(Duration::from_secs(minutes as u64 * 60));
     }
 
     async fn upkeep(&self, life: &Life) {
@@ -184,7 +190,7 @@ impl Run {
         tokio::task::spawn_blocking(work).await.unwrap();
     }
 
-    async fn cut_blocks(&self, life: &Life) {
+    async fn cut_blocks(&mut self, life: &Life) {
         let shared = Arc::clone(&life.rig.ingester.shared);
         tokio::task::spawn_blocking(move || {
             if shared.block_round() {
@@ -193,6 +199,7 @@ impl Run {
         })
         .await
         .unwrap();
+        self.note_blocks(&life.rig);
     }
 
     fn sync(&mut self, life: &Life) {
@@ -261,6 +268,7 @@ impl Run {
     async fn end(&mut self, life: Life) {
         let Life { rig, .. } = life;
         let fs = rig.fs.clone();
+        self.store.heal();
         match self.random.below(4) {
             0 => {
                 rig.trigger.fire();
@@ -283,7 +291,18 @@ impl Run {
 
 fn run(seed: u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut run = Run { random: Random(seed), ledger: Ledger::default(), clocks: BTreeMap::new(), fs: FaultyFs::new() };
+    let mut random = Random(seed);
+    let archives = random.one_in(2);
+    let mut run = Run {
+        random,
+        ledger: Ledger::default(),
+        clocks: BTreeMap::new(),
+        fs: FaultyFs::new(),
+        store: FaultyStore::default(),
+        now_ms: NOW,
+        archives,
+        cut: BTreeSet::new(),
+    };
     let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(run.all_lives())));
     if let Err(panic) = failed {
         eprintln!("crash test failed: repeat it with CRASH_SEED={seed}");

@@ -16,7 +16,7 @@ use runtime::{Deadline, ManualClock, ShutdownTrigger};
 use tokio::task::JoinHandle;
 use tsdb::fs::{AppendFile, FaultyFs, Fs, ReadFile};
 
-use super::rig::{NOW, Options, Rig, build, context, everything, labels, many, offsets, one, select_all, slice};
+use super::rig::{NOW, Options, Rig, build, context, everything, labels, many, memory_bucket, offsets, one, select_all, slice};
 use crate::{Config, Ingester, StartError};
 
 /// A file system whose files can be read beyond their first bytes only when the gate is open.
@@ -108,7 +108,8 @@ impl Held {
     fn start(files: FaultyFs) -> Self {
         let fs = Gated { files, ..Gated::default() };
         let clock = ManualClock::at(NOW);
-        let service = build(&Config::default(), Limits::default(), Arc::new(fs.clone()), &clock, &mut Registry::default());
+        let bucket = memory_bucket(&clock);
+        let service = build(&Config::default(), Limits::default(), Arc::new(fs.clone()), bucket, &clock, &mut Registry::default());
         let ingester = service.ingester();
         let (trigger, shutdown) = ShutdownTrigger::new();
         let running = tokio::spawn(service.run(shutdown));

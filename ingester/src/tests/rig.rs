@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bucket::Bucket;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use limits::{Limits, LimitsProvider};
@@ -24,6 +25,7 @@ pub(super) struct Rig {
     pub(super) ingester: Ingester,
     pub(super) clock: ManualClock,
     pub(super) fs: FaultyFs,
+    pub(super) bucket: Bucket,
     pub(super) registry: Registry,
     pub(super) trigger: ShutdownTrigger,
     pub(super) running: JoinHandle<Result<(), StartError>>,
@@ -35,6 +37,8 @@ pub(super) struct Options {
     pub(super) config: Config,
     pub(super) limits: Limits,
     pub(super) fs: FaultyFs,
+    /// None: an empty one in memory.
+    pub(super) bucket: Option<Bucket>,
 }
 
 impl Rig {
@@ -46,17 +50,18 @@ impl Rig {
     pub(super) async fn with(options: Options) -> Self {
         let clock = ManualClock::at(NOW);
         let mut registry = Registry::default();
-        let service = build(&options.config, options.limits, Arc::new(options.fs.clone()), &clock, &mut registry);
+        let bucket = options.bucket.unwrap_or_else(|| memory_bucket(&clock));
+        let service = build(&options.config, options.limits, Arc::new(options.fs.clone()), bucket.clone(), &clock, &mut registry);
         let ingester = service.ingester();
         let (trigger, shutdown) = ShutdownTrigger::new();
         let running = tokio::spawn(service.run(shutdown));
         ingester.watch_state().wait_for(|state| *state == InstanceState::Active).await.unwrap();
-        Self { ingester, clock, fs: options.fs, registry, trigger, running }
+        Self { ingester, clock, fs: options.fs, bucket, registry, trigger, running }
     }
 
     /// The ingester that starts from what a kill of this one leaves. This one goes on and notices nothing.
     pub(super) async fn after_kill(&self) -> Self {
-        Self::with(Options { fs: self.fs.after_kill(), ..Options::default() }).await
+        Self::with(Options { fs: self.fs.after_kill(), bucket: Some(self.bucket.clone()), ..Options::default() }).await
     }
 
     pub(super) fn ctx(&self, tenant: &str) -> CallContext {
@@ -72,7 +77,18 @@ impl Rig {
     }
 }
 
-pub(super) fn build(config: &Config, limits: Limits, fs: Arc<dyn Fs>, clock: &ManualClock, registry: &mut Registry) -> Service {
+pub(super) fn memory_bucket(clock: &ManualClock) -> Bucket {
+    bucket::open("memory://", bucket::Settings::default(), Arc::new(clock.clone()), &mut Registry::default()).unwrap()
+}
+
+pub(super) fn build(
+    config: &Config,
+    limits: Limits,
+    fs: Arc<dyn Fs>,
+    bucket: Bucket,
+    clock: &ManualClock,
+    registry: &mut Registry,
+) -> Service {
     let tasks = Tasks::new();
     let deps = Deps {
         data_dir: "data".into(),
@@ -81,6 +97,7 @@ pub(super) fn build(config: &Config, limits: Limits, fs: Arc<dyn Fs>, clock: &Ma
         push_pool: CpuPool::new(2, tasks.clone()),
         query_pool: CpuPool::new(2, tasks.clone()),
         tasks,
+        bucket,
         limits: LimitsProvider::new(limits),
         wal_salt: 42,
     };
@@ -139,11 +156,13 @@ pub(super) async fn select(client: &dyn IngesterClient, ctx: &CallContext, match
     let batches: Vec<_> = client.select(ctx, request).await?.try_collect().await?;
     let series: Vec<_> = batches.into_iter().flatten().collect();
     assert!(series.is_sorted_by(|a, b| a.hash < b.hash), "series ascend by hash, each once");
-    let samples = |data: &[u8]| {
-        let mut samples = tsdb::chunk::XorIterator::new(data).unwrap();
-        std::iter::from_fn(move || samples.next().unwrap()).map(|s| (s.t, s.v)).collect::<Vec<_>>()
-    };
     Ok(series.iter().map(|s| (s.labels.to_string(), s.chunks.iter().flat_map(|c| samples(&c.data)).collect())).collect())
+}
+
+/// The floats of a chunk.
+pub(super) fn samples(data: &[u8]) -> Vec<(i64, f64)> {
+    let mut samples = tsdb::chunk::XorIterator::new(data).unwrap();
+    std::iter::from_fn(move || samples.next().unwrap()).map(|s| (s.t, s.v)).collect()
 }
 
 /// Offsets from [`NOW`] in seconds of one series.

@@ -7,7 +7,7 @@ use rpc::IngesterClient;
 use runtime::{ManualClock, ShutdownTrigger};
 use tsdb::fs::{FaultyFs, RealFs};
 
-use super::rig::{NOW, Options, Rig, context, many, offsets, one, select_all, slice};
+use super::rig::{NOW, Options, Rig, context, many, memory_bucket, offsets, one, select_all, slice};
 use crate::Config;
 use crate::config::{SyncMode, WalSettings};
 
@@ -58,6 +58,7 @@ fn build_in(dir: &std::path::Path, clock: &ManualClock, registry: &mut Registry)
         push_pool: runtime::CpuPool::new(2, tasks.clone()),
         query_pool: runtime::CpuPool::new(2, tasks.clone()),
         tasks,
+        bucket: memory_bucket(clock),
         limits: limits::LimitsProvider::default(),
         wal_salt: 7,
     };

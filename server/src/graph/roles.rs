@@ -63,7 +63,12 @@ pub(super) fn ingester(
     parts: &Parts,
     registry: &mut Registry,
     services: &mut RoutesBuilder,
+    bucket: Bucket,
 ) -> anyhow::Result<(ingester::Ingester, Stage)> {
+    let config = &parts.config;
+    if config.object_store.url.is_empty() && !(config.target.is_all() && config.coordinator_addresses().len() <= 1) {
+        tracing::warn!(%bucket, "no object_store.url: blocks go to a folder of this process alone, where other processes do not find them, and stay on the disk too");
+    }
     let deps = ingester::Deps {
         data_dir: parts.config.data_dir.clone(),
         fs: Arc::new(tsdb::fs::RealFs),
@@ -72,6 +77,7 @@ pub(super) fn ingester(
         // Neither pool is the engine's: an engine that waits for its ingester must not hold what the ingester waits for.
         push_pool: CpuPool::new(cores(), parts.tasks.clone()),
         query_pool: CpuPool::new(cores(), parts.tasks.clone()),
+        bucket,
         limits: parts.limits.clone(),
         wal_salt: random(),
     };

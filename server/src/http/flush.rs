@@ -1,4 +1,4 @@
-//! `POST /ingester/flush`: blocks on demand.
+//! `POST /ingester/flush`: blocks on demand, on the disk and in the object store.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(super) struct Parameters {
     wait: bool,
 }
 
-/// Puts everything that the heads hold now into blocks.
+/// Puts everything that the heads hold now into blocks, and these into the object store.
 pub(super) async fn flush(State(admin): State<Arc<Admin>>, Query(parameters): Query<Parameters>) -> Response {
     let Some(ingester) = admin.ingester.clone() else {
         return (StatusCode::NOT_FOUND, "no ingester runs in this process\n").into_response();
