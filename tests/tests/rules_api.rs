@@ -73,7 +73,7 @@ async fn groups_are_stored_shown_and_deleted() -> anyhow::Result<()> {
         let shown: Yaml = serde_yaml_ng::from_str(&body)?;
         anyhow::ensure!(status == 200 && shown == serde_yaml_ng::from_str::<Yaml>(&group)?, "{status} {body}");
         let (_, body) = api.get(&[namespace]).await?;
-        anyhow::ensure!(serde_yaml_ng::from_str::<Yaml>(&body)?[namespace][0]["name"] == Yaml::from(name), "{body}");
+        anyhow::ensure!(serde_yaml_ng::from_str::<Yaml>(&body)?[namespace][0]["name"] == name, "{body}");
     }
     let (status, body) = api.get(&[]).await?;
     let all: Yaml = serde_yaml_ng::from_str(&body)?;

@@ -237,7 +237,6 @@ mod tests {
     #[test]
     fn neighbours_share_a_request_of_bounded_length() {
         assert!(runs(&[]).is_empty());
-        assert_eq!(runs(&[3]), [3..4]);
         assert_eq!(runs(&[3, 4, 9, 40]), [3..10, 40..41]);
         let many: Vec<usize> = (0..150).collect();
         assert_eq!(runs(&many), [0..64, 64..128, 128..150]);
