@@ -1,4 +1,5 @@
 //! Limits of tenants: told with name, value and setting, changed while the process runs, and nobody else's matter.
+#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "tests take time as it comes, and report what they see")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
