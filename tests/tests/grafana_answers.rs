@@ -1,4 +1,5 @@
 //! What Grafana reads in answers: shapes, errors, compression, connections.
+#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "tests take time as it comes, and report what they see")]
 
 use anyhow::{Context, ensure};
 use cluster::deployment::Single;
