@@ -151,7 +151,8 @@ mod tests {
     fn hand_written_bytes_are_remote_write_2() {
         let body = Template::new(Protocol::V2, two().iter()).body(T, [1.5, -2.0].into_iter());
         let read = proto::remote_write_v2::Request::decode(body.as_slice()).unwrap();
-        assert_eq!(read.symbols.len(), 5);
+        // The empty one, which every request begins with, and five.
+        assert_eq!(read.symbols.len(), 6);
         assert_eq!(read.timeseries.len(), 2);
         let texts = |i: usize| read.timeseries[i].labels_refs.iter().map(|at| read.symbols[*at as usize].len()).collect::<Vec<_>>();
         assert_eq!((texts(0), texts(1)), (vec![8, 2, 3, 1], vec![8, 2, 3, 300]));

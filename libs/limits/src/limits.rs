@@ -36,7 +36,7 @@ pub struct Limits {
     /// How far ahead of the ingester's clock a sample may be, in milliseconds. 10 minutes.
     pub creation_grace_period_ms: i64,
     /// How much older than the newest sample of its series a sample may be that is not there yet, in milliseconds. 10 minutes; 0 refuses what is out of
-    /// order. What is newer than its series' newest sample is taken however late it comes, within the ingester's retention.
+    /// order. What is newer than its series' newest sample is taken however late it comes, within the ingester's retention or, if that is longer, this window.
     pub out_of_order_time_window_ms: i64,
     /// Series of the tenant in one ingester. 5,000,000; 0 is no limit.
     pub max_series: usize,

@@ -65,7 +65,7 @@ impl Overrides {
         if text.len() > MAX_BYTES {
             return Err(OverridesError(format!("the file has more than {MAX_BYTES} bytes, the most that is read")));
         }
-        Self::read(text, defaults).map_err(|problem| OverridesError(placed(text).unwrap_or(problem)))
+        Self::read(text, defaults).map_err(|problem| OverridesError(placed(text, &problem).unwrap_or(problem)))
     }
 
     fn read(text: &str, defaults: &Limits) -> Result<Self, String> {
@@ -119,10 +119,20 @@ impl Overrides {
     }
 }
 
-/// The same error with line and path, if the parser comes upon it in the text as well. It knows nothing of merge keys.
-fn placed(text: &str) -> Option<String> {
+/// The same error with line and path, if the parser comes upon it in the text as well. It knows nothing of merge keys, and of a limit out of its bounds only the line of
+/// its tenant.
+fn placed(text: &str, problem: &str) -> Option<String> {
     let error = serde_yaml_ng::from_str::<File>(text).err()?.to_string();
-    (!error.contains("unknown field `<<`")).then_some(error)
+    if error.contains("unknown field `<<`") {
+        return None;
+    }
+    match (
+        problem.starts_with("overrides."),
+        error.strip_prefix("overrides: ").and_then(|rest| rest.rfind(" at line ").and_then(|at| rest.get(at..))),
+    ) {
+        (true, Some(line)) => Some(format!("{problem}{line}")),
+        _ => Some(error),
+    }
 }
 
 /// What stands under `overrides`.

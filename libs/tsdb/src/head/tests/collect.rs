@@ -73,11 +73,13 @@ fn old_chunks_go_and_old_samples_are_refused() {
     let b = labels(&[("__name__", "b")]);
     let out = push(&head, &batch(&[(b, &[(T0 + 119_999, 1.0), (T0 + 120_000, 1.0)])]));
     assert_eq!((out.samples, reasons(&out)), (1, vec![(0, RejectReason::TooOld, 1)]));
-    // The bound never goes back.
-    head.set_oldest_accepted(T0);
-    assert_eq!(reasons(&push(&head, &batch(&[(a, &[(T0, 1.0)])]))), [(0, RejectReason::TooOld, 1)]);
     let stats = head.stats();
     assert_eq!((stats.min_t, stats.max_t), (Some(T0 + 120_000), Some(T0 + 239_000)));
+    // A tenant's window may have grown.
+    head.set_oldest_accepted(T0);
+    assert_eq!(reasons(&push(&head, &batch(&[(a.clone(), &[(T0, 1.0)])]))), []);
+    head.set_oldest_accepted(T0 + 1);
+    assert_eq!(reasons(&push(&head, &batch(&[(a, &[(T0, 2.0)])]))), [(0, RejectReason::TooOld, 1)]);
 }
 
 /// Who was collected comes back as if new: no sample is late.

@@ -175,9 +175,15 @@ fn a_full_queue_refuses_those_who_do_not_wait() {
     let record = |n: u8| WalRecord { generation: wal.generation(), max_t: T0, body: vec![n; 100] };
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let (done, finished) = std::sync::mpsc::channel();
-    // The writer stands still in the completion of the first record.
-    let stop = Box::new(move |_| wait.recv().unwrap());
+    // The writer stands still in the completion of the first record, whose room is free by then; the second takes it.
+    let (standing, stands) = std::sync::mpsc::channel();
+    let stop = Box::new(move |_| {
+        standing.send(()).unwrap();
+        wait.recv().unwrap();
+    });
     wal.submit(&tenant(), record(1), stop).unwrap();
+    stands.recv().unwrap();
+    wal.submit(&tenant(), record(2), Box::new(|_| {})).unwrap();
     let refused = wal.submit(&tenant(), record(2), Box::new(|_| panic!("never called")));
     assert!(matches!(refused, Err(WalError::Overloaded { limit: 1 })));
     assert_eq!(wal.stats().refused, 1);
