@@ -85,9 +85,18 @@ pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: 
         .merge(operating)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::map_response(close_if_unread))
         .layer(compression)
         .layer(middleware::from_fn_with_state(metrics, instrument::record))
         .layer(CatchPanicLayer::custom(panicked))
+}
+
+/// A body that was refused for its length was not read to its end, so the connection is of no further use; who is told does not send the next request on it.
+async fn close_if_unread(mut response: Response) -> Response {
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// What a process says about itself beside the query API.
