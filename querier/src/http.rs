@@ -169,7 +169,12 @@ async fn handle(
 ) -> Response {
     let call = match Call::read(querier, tenant, request).await {
         Ok(call) => call,
-        Err(error) => return error.response(),
+        Err(error) => {
+            // The body may not have been read to its end: the connection is of no further use then, and the caller is told.
+            let mut response = error.response();
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            return response;
+        }
     };
     match run(&call).await {
         Ok(body) => {
