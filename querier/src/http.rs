@@ -9,6 +9,7 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
+use futures::StreamExt;
 use model::TenantId;
 use promql::{ParseOptions, QueryError};
 use rpc::{CallContext, RpcError};
@@ -60,6 +61,29 @@ pub fn router(querier: Querier) -> Router {
         .with_state(querier)
 }
 
+/// Of a form that is too long so much is read and thrown away, so that who still sends it hears why.
+const MAX_DISCARDED_BYTES: usize = 64 << 20;
+
+async fn read_form(body: Body) -> Result<Bytes, ApiError> {
+    let mut chunks = body.into_data_stream();
+    let (mut form, mut len) = (Vec::new(), 0_usize);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|e| ApiError::bad_data(format!("form body could not be read: {e}")))?;
+        len = len.saturating_add(chunk.len());
+        if len <= MAX_FORM_BYTES {
+            form.extend_from_slice(&chunk);
+        } else if len > MAX_DISCARDED_BYTES {
+            break;
+        } else {
+            form = Vec::new();
+        }
+    }
+    if len > MAX_FORM_BYTES {
+        return Err(ApiError::bad_data(format!("form body could not be read within {MAX_FORM_BYTES} bytes")));
+    }
+    Ok(form.into())
+}
+
 /// What every handler takes: the querier, the tenant, and the parameters of query string and form.
 pub(crate) struct Call {
     querier: Querier,
@@ -76,13 +100,7 @@ impl Call {
             .get(header::CONTENT_TYPE)
             .and_then(|v| v.to_str().ok())
             .is_some_and(|v| v.trim_start().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
-        let form: Bytes = if is_form && parts.method == Method::POST {
-            axum::body::to_bytes(body, MAX_FORM_BYTES)
-                .await
-                .map_err(|_| ApiError::bad_data(format!("form body could not be read within {MAX_FORM_BYTES} bytes")))?
-        } else {
-            Bytes::new()
-        };
+        let form: Bytes = if is_form && parts.method == Method::POST { read_form(body).await? } else { Bytes::new() };
         // What the parser takes at most, whatever the limit says.
         let longest = querier.runner.parse_options(&tenant).max_length.min(ParseOptions::LONGEST);
         let params = Params::read(&form, parts.uri.query().unwrap_or_default(), longest)?;
