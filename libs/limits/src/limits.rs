@@ -3,8 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
-
 /// The highest rate that can be given: with it, an hour of billionths of samples still fits 128 bits by far.
 const MAX_RATE: u64 = 1 << 50;
 
@@ -59,7 +57,8 @@ pub struct Limits {
     pub max_query_expression_bytes: usize,
     /// Nesting of a PromQL expression; a chain of operators counts one level each. 200, at most 500.
     pub max_query_expression_depth: usize,
-    /// Length of a range query's time range, in milliseconds. Two years; 0 is no limit.
+    /// Length of a range query's time range, in milliseconds. 0, the default, is no limit: a range query has 11,000 steps at most, as with Prometheus, and the other limits bound
+    /// what each reads.
     pub max_query_length_ms: i64,
     /// Steps of a range query or of a subquery. 1,000,000: a month at 3 seconds; 0 is no limit. Range queries have at most 11,001 of them, as in Prometheus.
     pub max_query_steps: u64,
@@ -139,7 +138,7 @@ impl Default for Limits {
             max_query_memory_bytes: 512 << 20,
             max_query_expression_bytes: 64 << 10,
             max_query_expression_depth: 200,
-            max_query_length_ms: 2 * 365 * DAY_MS,
+            max_query_length_ms: 0,
             max_query_steps: 1_000_000,
             max_query_lookback_ms: 0,
             max_concurrent_queries: 0,
