@@ -132,7 +132,8 @@ impl Lines {
         if self.waiting < self.max_waiting {
             return None;
         }
-        let longest = self.lines.iter().max_by_key(|(_, line)| line.waiting.len())?;
+        // Of lines as long as each other the one that somebody joined last.
+        let longest = self.lines.iter().max_by_key(|(_, line)| (line.waiting.len(), line.waiting.back().copied()))?;
         Some((longest.0.clone(), longest.1.waiting.len()))
     }
 

@@ -68,7 +68,7 @@ fn a_full_line_makes_room_for_a_shorter_one() {
     assert_eq!(lines.enter(&b, 0, 6), Entry::Line { put_out: Some(4) });
     assert_eq!(lines.enter(&b, 0, 7), Entry::Line { put_out: Some(3) });
     assert_eq!(lines.enter(&b, 0, 8), Entry::Full, "both have two");
-    assert_eq!(lines.enter(&c, 0, 9), Entry::Line { put_out: Some(2) }, "it has none, and others have two");
+    assert_eq!(lines.enter(&c, 0, 9), Entry::Line { put_out: Some(7) }, "it has none, and others have two");
     assert_eq!(lines.enter(&c, 0, 10), Entry::Full, "two for it and one for another would be no better");
     lines.check();
     assert_eq!(Lines::new(1, 0).enter(&a, 0, 1), Entry::Place);
