@@ -129,16 +129,18 @@ impl Engine {
     fn run(&self, expr: &Expr, time: QueryTime, ctx: &QueryContext) -> Result<QueryResult, QueryError> {
         ctx.cancel.check("query preparation")?;
         let features = ctx.features.unwrap_or(self.options.features);
-        let state = Arc::new(QueryState::new(ctx, self.options.limits, features, time)?);
+        let mut state = QueryState::new(ctx, self.options.limits, features, time)?;
         let options = PlanOptions {
             lookback_ms: ctx.lookback_ms.unwrap_or(self.options.lookback_ms),
             default_subquery_step_ms: self.options.default_subquery_step_ms,
             start_timestamps: features.start_timestamps,
         };
         let mut plan: Plan = Planner::new(options, time, &state.budget).plan(expr)?;
+        state.ordered = plan.orders();
         if self.options.optimise && !ctx.count_samples {
             optimise(&mut plan);
         }
+        let state = Arc::new(state);
         let value = eval::run(&plan, time, &state, &ctx.storage)?;
         let grid = time.grid(&state.budget)?;
         let samples = state.sample_counts.as_ref().map(|counts| counts.figures(grid));

@@ -84,6 +84,8 @@ pub(crate) struct QueryState {
     pub(crate) cancel: CancelToken,
     /// Whether names are dropped at the end.
     pub(crate) delayed_name_removal: bool,
+    /// Whether the order of series matters to some operator ([`Series::first`]).
+    pub(crate) ordered: bool,
     /// Whether the label `__type__` says what a counter is.
     pub(crate) type_and_unit_labels: bool,
     /// Watches operators, if that was asked for.
@@ -102,6 +104,7 @@ impl QueryState {
             annotations: Annotations::default(),
             cancel: ctx.cancel.clone(),
             delayed_name_removal: features.delayed_name_removal,
+            ordered: false,
             type_and_unit_labels: features.type_and_unit_labels,
             explain: ctx.explain.clone().map(|clock| Arc::new(Recorder::new(clock))),
             sample_counts,
@@ -115,6 +118,7 @@ impl QueryState {
             annotations: Annotations::default(),
             cancel: self.cancel.clone(),
             delayed_name_removal: self.delayed_name_removal,
+            ordered: self.ordered,
             type_and_unit_labels: self.type_and_unit_labels,
             explain: self.explain.clone(),
             sample_counts: self.sample_counts.clone(),

@@ -129,6 +129,12 @@ impl Charge {
         Ok(())
     }
 
+    /// What is held now.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Holds exactly `bytes` from now on.
     pub fn set(&mut self, bytes: usize) -> Result<(), QueryError> {
         if bytes > self.bytes {

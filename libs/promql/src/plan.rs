@@ -314,6 +314,8 @@ pub struct AggregatePlan {
     pub grouping: Vec<String>,
     /// `without`.
     pub without: bool,
+    /// The order of its groups matters, which is that of their first series. Only the optimiser asks, who then leaves labels as they are.
+    pub ordered: bool,
     /// The input.
     pub input: Box<VectorPlan>,
 }

@@ -62,12 +62,17 @@ impl Expressions<'_> {
         }
     }
 
-    /// Picks series: which of equal ones is not defined, so this is never within something that would show it.
+    /// Picks series. Over a range, which of several operands' results come first is not defined in Prometheus, so `limitk` shows its choice of
+    /// selectors and range functions only.
     fn picked(&mut self, depth: u32) -> String {
         let (inner, by) = (self.vector(depth), self.grouping());
         let pick = match self.random.below(6) {
             0..=1 => format!("topk{by}({}, {inner})", self.count()),
             2..=3 => format!("bottomk{by}({}, {inner})", self.count()),
+            4 if self.random.percent(50) => {
+                let inner = if self.random.percent(50) { self.selector() } else { self.range_call(0) };
+                return format!("limitk{by}({}, {inner})", self.count());
+            }
             4 => return format!("count(limitk{by}({}, {inner}))", self.count()),
             _ => return format!("(count(limit_ratio(0.4, {inner})) or vector(0)) + (count(limit_ratio(-0.6, {inner})) or vector(0))"),
         };

@@ -64,7 +64,7 @@ impl Stream for Absent {
         if column.is_empty() {
             return Ok(None);
         }
-        Ok(Some(vec![Series { labels: self.labels.clone(), drop_name: false, column }]))
+        Ok(Some(vec![Series { labels: self.labels.clone(), drop_name: false, first: None, column }]))
     }
 
     fn whole(&self) -> bool {

@@ -26,7 +26,7 @@ impl Stream for FromScalar {
             ScalarColumn::Constant(v) => vec![v; self.steps],
             ScalarColumn::Steps(all) => all,
         });
-        Ok(Some(vec![Series { labels: Labels::empty(), drop_name: false, column }]))
+        Ok(Some(vec![Series { labels: Labels::empty(), drop_name: false, first: None, column }]))
     }
 
     fn whole(&self) -> bool {

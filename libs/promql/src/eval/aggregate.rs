@@ -97,6 +97,20 @@ struct Group {
     accumulator: Accumulator,
 }
 
+impl Group {
+    /// Prometheus meets groups in the order of the first of their series. Returns by how many bytes the group grew.
+    fn come_first(&mut self, order: &Labels) -> usize {
+        match &self.series.first {
+            Some(first) if first <= order => 0,
+            known => {
+                let before = known.as_ref().map_or(0, |labels| labels.as_bytes().len());
+                self.series.first = Some(order.clone());
+                order.as_bytes().len().saturating_sub(before)
+            }
+        }
+    }
+}
+
 impl Fold {
     pub(super) fn new(aggregation: Aggregation) -> Self {
         let charge = Charge::none(&aggregation.state.budget);
@@ -136,12 +150,16 @@ impl Fold {
                         let labels = a.grouping.of(&series.labels);
                         self.charge.grow(accumulator.heap_bytes() + size_of::<Group>() + labels.as_bytes().len() + 32)?;
                         new.insert(groups.len());
-                        groups.push(Group { series: Series { labels, drop_name: false, column: Default::default() }, accumulator });
+                        let series = Series { labels, drop_name: false, first: None, column: Default::default() };
+                        groups.push(Group { series, accumulator });
                         groups.len() - 1
                     }
                 };
                 let Some(group) = groups.get_mut(at) else { continue };
                 group.series.drop_name |= series.drop_name;
+                if a.state.ordered {
+                    self.charge.grow(group.come_first(series.order()))?;
+                }
                 self.charge.grow(group.accumulator.growth(&series.column))?;
                 self.charge.grow(group.accumulator.add(series.column, notes))?;
                 a.annotate_series(&series.labels, notes);

@@ -236,7 +236,7 @@ impl Buckets {
         }
         let delayed = self.state.delayed_name_removal;
         let labels = if delayed { labels } else { labels.without(is_metadata_label) };
-        let series = Series { labels, drop_name: true, column };
+        let series = Series { labels, drop_name: true, first: None, column };
         if !delayed {
             guard.check(&series)?;
         }

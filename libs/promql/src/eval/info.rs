@@ -119,7 +119,15 @@ impl Info {
                     let found: Vec<&Labels> = metrics.iter().zip(&newest).filter_map(|(m, i)| Some(&m.series.get((*i)?)?.0)).collect();
                     let labels = if found.is_empty() { unmatched.clone() } else { Some(self.with_labels(&series.labels, &found)?) };
                     let column = StepVector::absent(series.column.values.len());
-                    pieces.push((newest, labels.map(|labels| Series { labels, drop_name: series.drop_name, column })));
+                    pieces.push((
+                        newest,
+                        labels.map(|labels| {
+                            let mut piece =
+                                Series { labels: series.labels.clone(), drop_name: series.drop_name, first: series.first.clone(), column };
+                            piece.relabel(labels, &self.state);
+                            piece
+                        }),
+                    ));
                     pieces.len() - 1
                 }
             };

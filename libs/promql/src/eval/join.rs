@@ -126,14 +126,14 @@ impl Join {
             let labels = self.matching.labels(&series.labels, &one.labels);
             group.matches.add(&self.matching.spec, &labels, matched, &mut self.charge)?;
             self.pending_histograms += column.histogram_bytes();
-            self.pending.extend(self.operation.result(labels, column));
+            self.pending.extend(self.operation.result(labels, column).map(|result| after(series, result, &self.state)));
         }
         if fills {
             let (column, matched) = self.operation.fill_one(&series.column, &group.present(self.operation.steps), &mut self.notes);
             let labels = self.matching.labels(&series.labels, &self.matching.signature.clone().of(&series.labels));
             group.matches.add(&self.matching.spec, &labels, matched, &mut self.charge)?;
             self.pending_histograms += column.histogram_bytes();
-            self.pending.extend(self.operation.result(labels, column));
+            self.pending.extend(self.operation.result(labels, column).map(|result| after(series, result, &self.state)));
         }
         Ok(())
     }
@@ -257,6 +257,14 @@ impl Matching {
             texts.join(", ")
         ))
     }
+}
+
+/// A result stands where its series of the "many" side stood.
+fn after(many: &Series, mut result: Series, state: &QueryState) -> Series {
+    if state.ordered && many.order() != &result.labels {
+        result.first = Some(many.order().clone());
+    }
+    result
 }
 
 /// The identity of a result inside its group.

@@ -137,7 +137,7 @@ impl RangeOperator {
             if empty {
                 continue;
             }
-            let mut series = Series { labels, drop_name: inner_drop_name, column };
+            let mut series = Series { labels, drop_name: inner_drop_name, first: None, column };
             if self.call.function.drops_name() {
                 // Labels are left out only where series differ in more than what is dropped.
                 let is_projected = self.feed.is_projected(&series.labels);

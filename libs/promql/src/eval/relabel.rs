@@ -58,7 +58,7 @@ impl Stream for Relabel {
             if let Some(value) = self.rule.value(&series.labels) {
                 let mut labels = LabelsBuilder::from_labels(&series.labels);
                 labels.set(self.rule.target(), &value);
-                series.labels = labels.build();
+                series.relabel(labels.build(), &self.state);
                 series.drop_name &= self.rule.target() != METRIC_NAME;
             }
             self.guard.check(series)?;

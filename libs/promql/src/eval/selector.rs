@@ -149,7 +149,7 @@ impl Stream for InstantSelector {
             if !column.is_empty() {
                 self.meter.column(&column);
                 histograms += column.histogram_bytes();
-                batch.push(Series { labels, drop_name: false, column });
+                batch.push(Series { labels, drop_name: false, first: None, column });
             }
         }
         Ok((!batch.is_empty()).then_some(batch))

@@ -16,6 +16,8 @@ pub(crate) struct Series {
     pub(crate) labels: Labels,
     /// With delayed name removal: the metadata labels go at the end.
     pub(crate) drop_name: bool,
+    /// Where the order of series matters and is not that of `labels`: it is that of these, which Prometheus met first for this series.
+    pub(crate) first: Option<Labels>,
     /// The values.
     pub(crate) column: StepVector,
 }
@@ -23,7 +25,21 @@ pub(crate) struct Series {
 impl Series {
     /// Bytes held.
     pub(super) fn heap_bytes(&self) -> usize {
-        size_of::<Self>() + self.labels.as_bytes().len() + self.column.heap_bytes()
+        let first = self.first.as_ref().map_or(0, |labels| labels.as_bytes().len());
+        size_of::<Self>() + self.labels.as_bytes().len() + first + self.column.heap_bytes()
+    }
+
+    /// What it is ordered by among other series of its vector.
+    pub(super) fn order(&self) -> &Labels {
+        self.first.as_ref().unwrap_or(&self.labels)
+    }
+
+    /// Takes other labels and keeps its place in the order.
+    pub(super) fn relabel(&mut self, labels: Labels, state: &QueryState) {
+        let before = std::mem::replace(&mut self.labels, labels);
+        if state.ordered && self.first.is_none() && before != self.labels {
+            self.first = Some(before);
+        }
     }
 }
 
@@ -127,7 +143,8 @@ pub(super) fn drop_name(series: &mut Series, state: &QueryState) {
     if state.delayed_name_removal {
         series.drop_name = true;
     } else {
-        series.labels = without_metadata(&series.labels);
+        let labels = without_metadata(&series.labels);
+        series.relabel(labels, state);
     }
 }
 

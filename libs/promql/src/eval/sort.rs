@@ -37,7 +37,7 @@ impl Sort {
             SortOrder::Value { descending } => {
                 let value = |series: &Series| series.column.values.first().copied().unwrap_or(f64::NAN);
                 all.retain(|series| series.column.values.iter().any(|v| !is_absent(*v)));
-                all.sort_by(|a, b| by_value(value(a), value(b), *descending));
+                all.sort_by(|a, b| by_value(value(a), value(b), *descending).then_with(|| a.order().cmp(b.order())));
             }
             SortOrder::Labels { names, descending } => {
                 all.sort_by(|a, b| {

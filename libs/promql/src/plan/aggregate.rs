@@ -18,6 +18,7 @@ impl Context<'_> {
             value_label: String::new(),
             grouping,
             without: aggregate.without,
+            ordered: false,
             input: self.vector(&aggregate.expr, grid)?,
         };
         if let Some(param) = &aggregate.param {

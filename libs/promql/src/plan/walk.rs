@@ -1,7 +1,7 @@
 //! The direct parts of plans.
 
-use super::{AggregatePlan, BucketPlan, MatrixPlan, Plan, ScalarPlan, VectorOp, VectorPlan};
-use crate::parser::ast::TextSpan;
+use super::{AggregatePlan, BucketPlan, MatrixPlan, Plan, ScalarPlan, SortOrder, VectorOp, VectorPlan};
+use crate::parser::ast::{AggregateOp, TextSpan};
 
 /// A part of a plan.
 pub(super) enum Part<'a> {
@@ -23,7 +23,28 @@ impl Plan {
     }
 }
 
-fn visit(part: Part<'_>, f: &mut dyn FnMut(&mut VectorPlan)) {
+impl VectorPlan {
+    /// Whether the result depends on the order in which the series of the input come: of equal ones the first are picked.
+    pub(super) fn picks(&self) -> bool {
+        match &self.op {
+            VectorOp::Aggregate(a) => matches!(a.op, AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk),
+            VectorOp::Sort { order: SortOrder::Value { .. }, .. } => self.grid.count() == 1,
+            _ => false,
+        }
+    }
+}
+
+impl Plan {
+    /// Whether the order of series matters anywhere. To be asked before the plan is optimised.
+    pub(crate) fn orders(&mut self) -> bool {
+        let mut orders = false;
+        self.visit_vectors(&mut |vector| orders |= vector.picks());
+        orders
+    }
+}
+
+/// Calls `f` with every vector of a part, outer ones first.
+pub(super) fn visit(part: Part<'_>, f: &mut dyn FnMut(&mut VectorPlan)) {
     match part {
         Part::Scalar(scalar) => scalar.each_part(&mut |part| visit(part, f)),
         Part::Vector(vector) => {

@@ -68,7 +68,7 @@ impl CountValues {
         let steps = self.aggregation.steps;
         self.charge.grow(8 * steps + labels.as_bytes().len() + size_of::<Series>() + 32)?;
         index.insert(labels.hash(), out.len());
-        out.push(Series { labels, drop_name: false, column: StepVector::absent(steps) });
+        out.push(Series { labels, drop_name: false, first: None, column: StepVector::absent(steps) });
         Ok(out.len() - 1)
     }
 }

@@ -1,13 +1,15 @@
 //! `topk`, `bottomk`, `limitk`: the best few series of each group at each step.
 //!
-//! Per group and step a heap of at most k entries, the worst on top. A series' labels are kept only while an entry of some heap
-//! names it; its values live in the entries. So memory is k per group and step, whatever the input.
+//! Which of several equal series stay is decided in Prometheus by the order in which a heap of k sees them, the order of labels. Here
+//! series come in any order, so what the heap would take is kept instead: at a step a series gets into the heap unless k series before it,
+//! in the order of labels, are at least as good. Those that get in are few (about k·ln(n/k) of n in random order, k of n equal ones; all n only
+//! if each is better than those before), and [`heap::pick`] of them gives what it would give of all.
+//!
+//! A series' labels are kept only while it is a candidate at some step; its values live in the candidates. What is held is charged.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
-use hashbrown::hash_map::Entry as MapEntry;
-use model::{FloatHistogram, Labels};
+use hashbrown::hash_map::Entry;
 
 use super::Aggregation;
 use crate::error::QueryError;
@@ -17,6 +19,16 @@ use crate::eval::series::{Ready, Series, Stream};
 use crate::limits::Charge;
 use crate::parser::ast::AggregateOp;
 
+mod candidates;
+mod heap;
+mod slots;
+
+use candidates::{Candidate, Candidates, Outcome};
+use slots::Slots;
+
+/// Series are put in order and offered when so many bytes of them have come.
+const ROUND_BYTES: usize = 4 << 20;
+
 /// The operator.
 pub(in crate::eval) struct Pick {
     aggregation: Aggregation,
@@ -24,31 +36,13 @@ pub(in crate::eval) struct Pick {
     ready: Option<Ready>,
 }
 
-/// A candidate at one step of one group.
-struct Entry {
-    /// What decides: the value, or for `limitk` a number derived from the labels.
-    rank: f64,
-    value: f64,
-    histogram: Option<Arc<FloatHistogram>>,
-    slot: u32,
-}
-
-/// The candidates at one step of one group; the worst one first (a binary heap).
+/// What is kept of the series that have been offered.
 #[derive(Default)]
-struct Heap(Vec<Entry>);
-
-/// A series that some heap names.
-struct Slot {
-    labels: Labels,
-    drop_name: bool,
-    named_by: usize,
-}
-
-/// Series by number; numbers of forgotten series are used again.
-#[derive(Default)]
-struct Slots {
-    all: Vec<Option<Slot>>,
-    free: Vec<u32>,
+struct Kept {
+    index: SeriesMap<usize>,
+    groups: Vec<Vec<Candidates>>,
+    slots: Slots,
+    ignored_histograms: bool,
 }
 
 impl Pick {
@@ -63,29 +57,53 @@ impl Pick {
             self.aggregation.input.drain()?;
             return Ok(Vec::new());
         };
-        let a = &mut self.aggregation;
-        let mut index: SeriesMap<usize> = SeriesMap::default();
-        let mut groups: Vec<Vec<Heap>> = Vec::new();
-        let mut slots = Slots::default();
-        let mut ignored = false;
-        while let Some(batch) = a.input.next_batch()? {
-            a.state.check()?;
-            for series in batch {
-                let group = match index.entry(a.grouping.hash(&series.labels)) {
-                    MapEntry::Occupied(known) => *known.get(),
-                    MapEntry::Vacant(new) => {
-                        self.charge.grow(size_of::<Heap>() * a.steps + 64)?;
-                        groups.push((0..a.steps).map(|_| Heap::default()).collect());
-                        *new.insert(groups.len() - 1)
-                    }
-                };
-                ignored |= offer(a.op, series, &ks, &mut groups[group], &mut slots, &mut self.charge)?;
+        let mut kept = Kept::default();
+        let mut waiting = Vec::new();
+        let mut held = Charge::none(&self.aggregation.state.budget);
+        loop {
+            let batch = self.aggregation.input.next_batch()?;
+            let ended = batch.is_none();
+            for series in batch.unwrap_or_default() {
+                held.grow(series.heap_bytes())?;
+                waiting.push(series);
+            }
+            if ended || held.bytes() >= ROUND_BYTES {
+                self.offer_all(&mut kept, std::mem::take(&mut waiting), &ks)?;
+                held.set(0)?;
+            }
+            if ended {
+                break;
             }
         }
-        if ignored {
-            a.ignored_histograms();
+        if kept.ignored_histograms {
+            self.aggregation.ignored_histograms();
         }
-        Ok(collect(a.op, groups, slots, a.steps))
+        Ok(collect(self.aggregation.op, kept, &ks))
+    }
+
+    fn offer_all(&mut self, kept: &mut Kept, mut round: Vec<Series>, ks: &[usize]) -> Result<(), QueryError> {
+        let a = &mut self.aggregation;
+        a.state.check()?;
+        round.sort_by(|a, b| a.order().cmp(b.order()));
+        let numbers = kept.slots.rank(&round);
+        for (place, (series, number)) in round.into_iter().zip(numbers).enumerate() {
+            if place % 64 == 0 {
+                a.state.check()?;
+            }
+            let group = match kept.index.entry(a.grouping.hash(&series.labels)) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => {
+                    self.charge.grow(size_of::<Candidates>() * a.steps + 64)?;
+                    kept.groups.push((0..a.steps).map(|_| Candidates::default()).collect());
+                    *new.insert(kept.groups.len() - 1)
+                }
+            };
+            kept.ignored_histograms |= a.op != AggregateOp::Limitk && !series.column.histograms().is_empty();
+            let Some(candidates) = kept.groups.get_mut(group) else { continue };
+            offer(a.op, series, number, ks, candidates, &mut kept.slots, &mut self.charge)?;
+        }
+        kept.slots.forget();
+        Ok(())
     }
 }
 
@@ -106,167 +124,58 @@ fn sizes(param: &ScalarColumn, steps: usize) -> Result<Option<Vec<usize>>, Query
     Ok(Some((0..steps).map(|step| (param.at(step) as i64).max(0) as usize).collect()))
 }
 
-/// Offers a series to its group's heaps; whether histograms of it were ignored.
+/// Offers a series at each of its steps.
 fn offer(
     op: AggregateOp,
     series: Series,
+    slot: u32,
     ks: &[usize],
-    heaps: &mut [Heap],
+    steps: &mut [Candidates],
     slots: &mut Slots,
     charge: &mut Charge,
-) -> Result<bool, QueryError> {
-    let limit_rank = (op == AggregateOp::Limitk).then(|| (series.labels.hash().0 as u64) as f64);
-    let slot = slots.claim(&series);
-    let mut named = 0;
-    for (step, (heap, k)) in heaps.iter_mut().zip(ks).enumerate().filter(|(_, (_, k))| **k > 0) {
+) -> Result<(), QueryError> {
+    let mut taken = 0;
+    for (step, (candidates, k)) in steps.iter_mut().zip(ks).enumerate().filter(|(_, (_, k))| **k > 0) {
         let value = series.column.values[step];
-        let histogram = if limit_rank.is_some() { series.column.histogram_at(step).cloned() } else { None };
+        let histogram: Option<Arc<_>> = if op == AggregateOp::Limitk { series.column.histogram_at(step).cloned() } else { None };
         if is_absent(value) && histogram.is_none() {
             continue;
         }
-        let entry = Entry { rank: limit_rank.unwrap_or(value), value, histogram, slot };
-        if heap.0.len() < *k {
-            charge.grow(size_of::<Entry>())?;
-        }
-        match heap.offer(op, *k, entry) {
-            Offer::Refused => {}
-            Offer::Taken => named += 1,
-            // Of another series: this one was not offered to this heap before.
-            Offer::Replaced(other) => {
-                named += 1;
-                slots.release(other, charge);
-            }
+        let candidate = Candidate { value, histogram, slot, better_before: 0 };
+        if let Outcome::Taken { grown } = candidates.offer(op, *k, candidate, slots) {
+            charge.grow(grown)?;
+            taken += 1;
         }
     }
-    charge.grow(slots.name(slot, named))?;
-    Ok(limit_rank.is_none() && !series.column.histograms().is_empty())
+    charge.grow(slots.keep(slot, series, taken))?;
+    charge.shrink(slots.take_released());
+    Ok(())
 }
 
 /// The result: per series a column. At a single step the series come group by group, the best first.
-fn collect(op: AggregateOp, groups: Vec<Vec<Heap>>, slots: Slots, steps: usize) -> Vec<Series> {
+fn collect(op: AggregateOp, kept: Kept, ks: &[usize]) -> Vec<Series> {
+    let Kept { mut groups, slots, .. } = kept;
+    // As Prometheus meets them.
+    groups.sort_by_key(|steps| steps.first().and_then(|candidates| candidates.first(&slots)));
     let mut out: Vec<Series> = Vec::new();
-    let mut place: Vec<Option<usize>> = vec![None; slots.all.len()];
-    for heaps in groups {
-        for (step, heap) in heaps.into_iter().enumerate() {
-            let mut entries = heap.0;
-            entries.sort_by(|a, b| worse(op, b.rank, a.rank));
-            for entry in entries {
-                let Some(Some(slot)) = slots.all.get(entry.slot as usize) else { continue };
-                let at = *place[entry.slot as usize].get_or_insert_with(|| {
-                    out.push(Series { labels: slot.labels.clone(), drop_name: slot.drop_name, column: StepVector::absent(steps) });
+    let mut place: Vec<Option<usize>> = vec![None; slots.len()];
+    for steps in groups {
+        for (step, (candidates, k)) in steps.into_iter().zip(ks).enumerate() {
+            for candidate in heap::pick(op, *k, candidates.into_vec()) {
+                let Some(slot) = slots.get(candidate.slot) else { continue };
+                let at = *place[candidate.slot as usize].get_or_insert_with(|| {
+                    let column = StepVector::absent(ks.len());
+                    out.push(Series { labels: slot.labels.clone(), drop_name: slot.drop_name, first: slot.first.clone(), column });
                     out.len() - 1
                 });
-                match entry.histogram {
+                match candidate.histogram {
                     Some(histogram) => out[at].column.put_histogram(step, histogram),
-                    None => out[at].column.values[step] = entry.value,
+                    None => out[at].column.values[step] = candidate.value,
                 }
             }
         }
     }
     out
-}
-
-/// Orders ranks, the worse one first; NaN is worst.
-fn worse(op: AggregateOp, a: f64, b: f64) -> Ordering {
-    match (a.is_nan(), b.is_nan()) {
-        (true, true) => Ordering::Equal,
-        (true, false) => Ordering::Less,
-        (false, true) => Ordering::Greater,
-        (false, false) => {
-            let ascending = a.partial_cmp(&b).unwrap_or(Ordering::Equal);
-            if op == AggregateOp::Topk { ascending } else { ascending.reverse() }
-        }
-    }
-}
-
-enum Offer {
-    Refused,
-    Taken,
-    /// In place of an entry of this series.
-    Replaced(u32),
-}
-
-impl Heap {
-    fn offer(&mut self, op: AggregateOp, k: usize, entry: Entry) -> Offer {
-        if self.0.len() < k {
-            self.0.push(entry);
-            self.rise(op);
-            return Offer::Taken;
-        }
-        match self.0.first_mut() {
-            Some(worst) if worse(op, worst.rank, entry.rank) == Ordering::Less => {
-                let old = std::mem::replace(worst, entry);
-                self.sink(op);
-                Offer::Replaced(old.slot)
-            }
-            _ => Offer::Refused,
-        }
-    }
-
-    fn rise(&mut self, op: AggregateOp) {
-        let mut at = self.0.len() - 1;
-        while at > 0 {
-            let parent = (at - 1) / 2;
-            if worse(op, self.0[at].rank, self.0[parent].rank) != Ordering::Less {
-                break;
-            }
-            self.0.swap(at, parent);
-            at = parent;
-        }
-    }
-
-    fn sink(&mut self, op: AggregateOp) {
-        let mut at = 0;
-        loop {
-            let children = [2 * at + 1, 2 * at + 2].into_iter().filter(|c| *c < self.0.len());
-            let Some(child) = children.min_by(|a, b| worse(op, self.0[*a].rank, self.0[*b].rank)) else { break };
-            if worse(op, self.0[child].rank, self.0[at].rank) != Ordering::Less {
-                break;
-            }
-            self.0.swap(at, child);
-            at = child;
-        }
-    }
-}
-
-impl Slots {
-    fn claim(&mut self, series: &Series) -> u32 {
-        let slot = Slot { labels: series.labels.clone(), drop_name: series.drop_name, named_by: 0 };
-        if let Some(free) = self.free.pop() {
-            self.all[free as usize] = Some(slot);
-            return free;
-        }
-        self.all.push(Some(slot));
-        (self.all.len() - 1) as u32
-    }
-
-    /// Adds namings of a new series; it is forgotten if there are none. Returns the bytes it takes.
-    fn name(&mut self, at: u32, times: usize) -> usize {
-        let Some(slot) = &mut self.all[at as usize] else { return 0 };
-        slot.named_by += times;
-        if slot.named_by > 0 {
-            return slot.bytes();
-        }
-        self.all[at as usize] = None;
-        self.free.push(at);
-        0
-    }
-
-    fn release(&mut self, at: u32, charge: &mut Charge) {
-        let Some(slot) = &mut self.all[at as usize] else { return };
-        slot.named_by = slot.named_by.saturating_sub(1);
-        if slot.named_by == 0 {
-            charge.shrink(slot.bytes());
-            self.all[at as usize] = None;
-            self.free.push(at);
-        }
-    }
-}
-
-impl Slot {
-    fn bytes(&self) -> usize {
-        size_of::<Option<Self>>() + self.labels.as_bytes().len()
-    }
 }
 
 impl Stream for Pick {

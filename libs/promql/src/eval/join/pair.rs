@@ -92,7 +92,7 @@ impl Operation {
 
     /// A series of results, if there are any.
     pub(super) fn result(&self, labels: Labels, column: StepVector) -> Option<Series> {
-        (!column.is_empty()).then_some(Series { labels, drop_name: self.return_bool, column })
+        (!column.is_empty()).then_some(Series { labels, drop_name: self.return_bool, first: None, column })
     }
 }
 

@@ -7,16 +7,28 @@ use model::{MatchOp, Matcher};
 
 use crate::functions::RangeFunction;
 use crate::parser::ast::AggregateOp;
+use crate::plan::walk::visit;
 use crate::plan::{AggregatePlan, HistogramUse, MatrixPlan, Plan, SampleRead, SelectorPlan, VectorOp, VectorPlan};
 
 /// Sets the projections of all selectors.
 pub(super) fn set(plan: &mut Plan) {
+    plan.visit_vectors(&mut |vector| {
+        if vector.picks() {
+            vector.each_part(&mut |part| visit(part, &mut |below| mark(below)));
+        }
+    });
     plan.visit_vectors(&mut |vector| {
         newest(vector);
         if let VectorOp::Aggregate(aggregate) = &mut vector.op {
             labels(aggregate);
         }
     });
+}
+
+fn mark(vector: &mut VectorPlan) {
+    if let VectorOp::Aggregate(aggregate) = &mut vector.op {
+        aggregate.ordered = true;
+    }
 }
 
 /// At one step, some operators look at the newest sample of the window only.
@@ -45,7 +57,7 @@ fn newest(vector: &mut VectorPlan) {
 /// An aggregation `by` some labels looks at these only, if it does not pass series on.
 fn labels(aggregate: &mut AggregatePlan) {
     let passes_on = matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio);
-    if aggregate.without || passes_on {
+    if aggregate.without || aggregate.ordered || passes_on {
         return;
     }
     let mut wanted = aggregate.grouping.clone();
