@@ -35,6 +35,8 @@ struct Inner {
     sources: Sources,
     limits: LimitsProvider,
     cpu: CpuPool,
+    /// Threads that help queries.
+    helpers: CpuPool,
     clock: SharedClock,
     metrics: Metrics,
     admission: Admission,
@@ -74,7 +76,8 @@ impl Runner {
         let admission = Admission::new(concurrent, config.max_queued);
         // Who is admitted finds a thread.
         let cpu = CpuPool::new(concurrent, sources.tasks.clone());
-        Self { inner: Arc::new(Inner { engine, sources, limits, cpu, clock, metrics, admission }) }
+        let helpers = CpuPool::new(cores.saturating_sub(1), sources.tasks.clone());
+        Self { inner: Arc::new(Inner { engine, sources, limits, cpu, helpers, clock, metrics, admission }) }
     }
 
     /// Reads an expression of a tenant.
@@ -117,6 +120,7 @@ impl Runner {
             text: Some(query.into()),
             explain: options.explain.then(|| explain_clock(&inner.clock)),
             count_samples: options.count_samples,
+            workers: Some(Arc::new(Helpers(inner.helpers.clone()))),
         };
         let engine = inner.engine.clone();
         let clock = Arc::clone(&inner.clock);
@@ -153,6 +157,24 @@ impl Runner {
             inner.metrics.series.inc_by(result.stats.series_read);
         }
         result
+    }
+}
+
+/// One query's way to other threads.
+struct Helpers(CpuPool);
+
+impl promql::Workers for Helpers {
+    fn most(&self) -> usize {
+        self.0.idle()
+    }
+
+    fn help(&self, helpers: usize, work: &Arc<dyn Fn() + Send + Sync>) {
+        for _ in 0..helpers {
+            let work = Arc::clone(work);
+            if !self.0.try_run(move || work()) {
+                return;
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::error::QueryError;
 use crate::eval::{self, QueryState};
 use crate::explain::ExplainClock;
 use crate::limits::QueryLimits;
+use crate::parallel::Workers;
 use crate::parser::ast::Expr;
 use crate::plan::{Plan, PlanOptions, Planner, QueryTime, optimise};
 use crate::storage::Queryable;
@@ -78,6 +79,8 @@ pub struct QueryContext {
     /// Whether the answer comes with [`QueryResult::samples`]. The plan is then evaluated as it stands, without optimisation, so that the
     /// figures are Prometheus's.
     pub count_samples: bool,
+    /// Threads that may help with the series of selectors. The answer is the same without.
+    pub workers: Option<Arc<dyn Workers>>,
 }
 
 impl QueryContext {
@@ -93,6 +96,7 @@ impl QueryContext {
             text: None,
             explain: None,
             count_samples: false,
+            workers: None,
         }
     }
 }

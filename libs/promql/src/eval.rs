@@ -17,6 +17,7 @@ use crate::error::QueryError;
 use crate::explain::Recorder;
 use crate::functions::range::Windows;
 use crate::limits::{Budget, QueryLimits};
+use crate::parallel::Workers;
 use crate::plan::{Plan, QueryTime};
 use crate::storage::Queryable;
 use crate::value::QueryValue;
@@ -27,6 +28,8 @@ mod aggregate;
 mod arithmetic;
 mod build;
 mod column;
+mod columns;
+mod decode;
 mod element;
 mod histogram;
 mod identity;
@@ -74,7 +77,6 @@ fn column_bytes(steps: usize) -> usize {
 }
 
 /// What all operators of one query share.
-#[derive(Debug)]
 pub(crate) struct QueryState {
     /// Limits and account.
     pub(crate) budget: Arc<Budget>,
@@ -90,6 +92,8 @@ pub(crate) struct QueryState {
     pub(crate) type_and_unit_labels: bool,
     /// Watches operators, if that was asked for.
     pub(crate) explain: Option<Arc<Recorder>>,
+    /// Threads that may help.
+    pub(crate) workers: Option<Arc<dyn Workers>>,
     /// Counts samples, if that was asked for.
     pub(crate) sample_counts: Option<Arc<SampleCounts>>,
 }
@@ -107,6 +111,7 @@ impl QueryState {
             ordered: false,
             type_and_unit_labels: features.type_and_unit_labels,
             explain: ctx.explain.clone().map(|clock| Arc::new(Recorder::new(clock))),
+            workers: ctx.workers.clone(),
             sample_counts,
         })
     }
@@ -121,6 +126,7 @@ impl QueryState {
             ordered: self.ordered,
             type_and_unit_labels: self.type_and_unit_labels,
             explain: self.explain.clone(),
+            workers: self.workers.clone(),
             sample_counts: self.sample_counts.clone(),
         }
     }

@@ -16,8 +16,8 @@
 //! - [`engine`]: puts these together. [`limits`], [`cancel`], `annotations`: what accompanies a query. [`value`], [`error`]: what comes of it.
 //! - [`script`]: test scripts in the language of Prometheus's own suite.
 //!
-//! It has no I/O, no clock, no threads and no tenant: the caller runs it on a CPU pool and brings a [`Queryable`], a [`CancelToken`] and
-//! [`QueryLimits`].
+//! It has no I/O, no clock, no threads and no tenant: the caller runs it on a CPU pool and brings a [`Queryable`], a [`CancelToken`],
+//! [`QueryLimits`], and [`Workers`] if other threads may help ([`parallel`]).
 //!
 //! Invariants:
 //! - An answer is what Prometheus 3 gives on the same samples, or it is an error; what is not supported is an error that says so.
@@ -35,6 +35,7 @@ pub mod functions;
 pub mod histogram;
 pub mod limits;
 pub mod memory;
+pub mod parallel;
 pub mod parser;
 pub mod plan;
 pub mod script;
@@ -47,6 +48,7 @@ pub use error::QueryError;
 pub use explain::{Explain, ExplainClock};
 pub use limits::QueryLimits;
 pub use memory::MemoryStorage;
+pub use parallel::Workers;
 pub use parser::{Expr, ParseError, ParseOptions, parse, parse_bytes, parse_selector};
 pub use script::{EvalReport, ScriptError, ScriptReport, run_script};
 pub use storage::{Queryable, SelectHints, SelectRequest, SeriesSource};

@@ -20,6 +20,22 @@ impl CpuPool {
         Self { permits: Arc::new(Semaphore::new(workers.max(1))), tasks }
     }
 
+    /// How many closures could start at once.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        self.permits.available_permits()
+    }
+
+    /// Runs `work` on a thread of its own kind if one is free now; false if none is. Nobody learns when it ends.
+    pub fn try_run(&self, work: impl FnOnce() + Send + 'static) -> bool {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return false };
+        drop(self.tasks.spawn_blocking(move || {
+            work();
+            drop(permit);
+        }));
+        true
+    }
+
     /// Runs `work` on a thread of its own kind when its turn comes. `None` if it panicked; the panic hook has logged why.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;

@@ -146,7 +146,12 @@ impl<'a> Builder<'a> {
             MatrixPlan::Subquery(_) => None,
         };
         let evaluation = RangeCall { function: call.function, windows, extended, params: Vec::new(), cancel: self.state.cancel.clone() };
-        Ok(Box::new(RangeOperator::new(feed, evaluation, params, call.first_arg, self.meter(), self.state)))
+        // Metered samples are counted one series at a time, and start times are asked for series by series.
+        let with_help = match &call.source {
+            MatrixPlan::Selector(selector) if !selector.hints.start_times && self.meter().is_off() => Some(selector),
+            _ => None,
+        };
+        Ok(Box::new(RangeOperator::new(feed, evaluation, with_help, params, call.first_arg, self.meter(), self.state)))
     }
 
     /// The windows of a range vector. Below a subquery, samples count by `inner`.

@@ -77,6 +77,11 @@ impl Meter {
         Self { counts: None, place: Place::Own, weight: 1, steps: 1 }
     }
 
+    /// Whether nothing is counted.
+    pub(super) fn is_off(&self) -> bool {
+        self.counts.is_none()
+    }
+
     /// Below what is evaluated once and repeated at every step.
     pub(super) fn repeated(&self) -> Self {
         let (place, weight) = match self.place {

@@ -6,6 +6,7 @@ use model::Labels;
 use model::matcher::quote;
 
 use super::column::{StepVector, is_absent};
+use super::columns::{Columns, Kernel};
 use super::meter::Meter;
 use super::presence::Presence;
 use super::samples::Samples;
@@ -18,6 +19,7 @@ use crate::error::QueryError;
 use crate::functions::range::{RangeCall, RangeNotes, RangeScratch};
 use crate::limits::Charge;
 use crate::parser::ast::TextSpan;
+use crate::plan::SelectorPlan;
 
 /// Where windows come from.
 pub(super) enum WindowFeed {
@@ -55,7 +57,10 @@ impl WindowFeed {
 pub(super) struct RangeOperator {
     feed: WindowFeed,
     params: Vec<ScalarSource>,
-    call: RangeCall,
+    call: Arc<RangeCall>,
+    /// The selector, if other threads may help with its series.
+    selector: Option<Box<SelectorPlan>>,
+    columns: Option<Columns>,
     first_arg: TextSpan,
     scratch: RangeScratch,
     guard: DuplicateGuard,
@@ -67,10 +72,11 @@ pub(super) struct RangeOperator {
 }
 
 impl RangeOperator {
-    /// `params` are evaluated when the first series is asked for.
+    /// `params` are evaluated when the first series is asked for. With `selector`, which the feed reads, other threads may help.
     pub(super) fn new(
         feed: WindowFeed,
         call: RangeCall,
+        selector: Option<&SelectorPlan>,
         params: Vec<ScalarSource>,
         first_arg: TextSpan,
         meter: Meter,
@@ -79,13 +85,27 @@ impl RangeOperator {
         let guard = DuplicateGuard::new(state);
         let (in_flight, state) = (Charge::none(&state.budget), Arc::clone(state));
         let told = Presence::empty(call.windows.grid.count());
-        Self { feed, params, call, first_arg, scratch: RangeScratch::default(), guard, told, meter, in_flight, state }
+        let (call, selector) = (Arc::new(call), selector.cloned().map(Box::new));
+        Self {
+            feed,
+            params,
+            call,
+            selector,
+            columns: None,
+            first_arg,
+            scratch: RangeScratch::default(),
+            guard,
+            told,
+            meter,
+            in_flight,
+            state,
+        }
     }
 
     /// Each step's quantile is told once, if any series has a window there.
-    fn annotate_quantiles(&mut self) {
+    fn annotate_quantiles(&mut self, steps: &[usize]) {
         let Some(quantiles) = self.call.params.first() else { return };
-        for step in &self.scratch.invalid_quantiles {
+        for step in steps {
             if !self.told.contains(*step) {
                 self.told.insert(*step);
                 self.state.annotations.invalid_quantile(quantiles.at(*step), self.first_arg);
@@ -126,37 +146,88 @@ impl RangeOperator {
     fn next_series(&mut self) -> Result<Option<Series>, QueryError> {
         let steps = self.call.windows.grid.count();
         loop {
-            let Some((labels, inner_drop_name, samples)) = self.feed.next()? else { return Ok(None) };
+            let Some((labels, drop_name, samples)) = self.feed.next()? else { return Ok(None) };
             self.meter.windows(&self.call.windows, self.call.extended, samples);
             let mut column = StepVector::absent(steps);
             let notes = self.call.evaluate(samples, &mut self.scratch, &mut column)?;
-            self.annotate_quantiles();
-            let empty = column.is_empty();
-            let floats = || column.histograms().is_empty() || column.values.iter().any(|v| !is_absent(*v));
-            self.annotate(&labels, notes, !empty && floats());
-            if empty {
-                continue;
+            let invalid_quantiles = std::mem::take(&mut self.scratch.invalid_quantiles);
+            self.note(&labels, &column, notes, &invalid_quantiles);
+            self.scratch.invalid_quantiles = invalid_quantiles;
+            if !column.is_empty() {
+                let is_projected = self.feed.is_projected(&labels);
+                return self.finish(Series { labels, drop_name, first: None, column }, is_projected).map(Some);
             }
-            let mut series = Series { labels, drop_name: inner_drop_name, first: None, column };
-            if self.call.function.drops_name() {
-                // Labels are left out only where series differ in more than what is dropped.
-                let is_projected = self.feed.is_projected(&series.labels);
-                drop_name(&mut series, &self.state);
-                if !self.state.delayed_name_removal && !is_projected {
-                    self.guard.check_whole(&series)?;
-                }
-            }
-            return Ok(Some(series));
         }
+    }
+
+    /// What the evaluation of a series has to say.
+    fn note(&mut self, labels: &Labels, column: &StepVector, notes: RangeNotes, invalid_quantiles: &[usize]) {
+        self.annotate_quantiles(invalid_quantiles);
+        let floats = || column.histograms().is_empty() || column.values.iter().any(|v| !is_absent(*v));
+        self.annotate(labels, notes, !column.is_empty() && floats());
+    }
+
+    fn finish(&mut self, mut series: Series, is_projected: bool) -> Result<Series, QueryError> {
+        if self.call.function.drops_name() {
+            // Labels are left out only where series differ in more than what is dropped.
+            drop_name(&mut series, &self.state);
+            if !self.state.delayed_name_removal && !is_projected {
+                self.guard.check_whole(&series)?;
+            }
+        }
+        Ok(series)
+    }
+
+    /// [`Stream::next_batch`] with help.
+    fn next_with(&mut self, columns: &Columns) -> Result<Option<Vec<Series>>, QueryError> {
+        self.in_flight.set(0)?;
+        loop {
+            let WindowFeed::Selector(feed) = &mut self.feed else { return Ok(None) };
+            let encoded = feed.next_encoded(batch_len(self.call.windows.grid.count()))?;
+            if encoded.is_empty() {
+                return Ok(None);
+            }
+            let mut batch = Vec::with_capacity(encoded.len());
+            for one in columns.compute(encoded)? {
+                self.note(&one.labels, &one.column, one.notes, &one.invalid_quantiles);
+                if one.column.is_empty() {
+                    continue;
+                }
+                let is_projected = matches!(&self.feed, WindowFeed::Selector(feed) if feed.lacks_labels(&one.labels, one.hash));
+                let series = one.into_series(false, &mut self.in_flight)?;
+                batch.push(self.finish(series, is_projected)?);
+            }
+            self.state.check()?;
+            if !batch.is_empty() {
+                return Ok(Some(batch));
+            }
+        }
+    }
+
+    /// Evaluates the parameters, with which the call is complete.
+    fn begin(&mut self) -> Result<(), QueryError> {
+        let steps = self.call.windows.grid.count();
+        if let Some(call) = Arc::get_mut(&mut self.call) {
+            for param in self.params.drain(..) {
+                call.params.push(param.evaluate(steps)?);
+            }
+        }
+        if let Some(selector) = self.selector.take() {
+            self.columns = Columns::new(Kernel::Range(Arc::clone(&self.call)), &selector, &self.state);
+        }
+        Ok(())
     }
 }
 
 impl Stream for RangeOperator {
     fn next_batch(&mut self) -> Result<Option<Vec<Series>>, QueryError> {
-        let steps = self.call.windows.grid.count();
-        for param in self.params.drain(..) {
-            self.call.params.push(param.evaluate(steps)?);
+        self.begin()?;
+        if let Some(columns) = self.columns.take() {
+            let batch = self.next_with(&columns);
+            self.columns = Some(columns);
+            return batch;
         }
+        let steps = self.call.windows.grid.count();
         let len = batch_len(steps);
         let mut batch = Vec::new();
         let mut histograms = 0;

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use model::{Labels, SeriesChunks, SeriesHash, is_stale_nan};
 
 use super::column::{StepVector, is_absent};
+use super::columns::{Columns, Kernel};
+use super::decode::Decoder;
 use super::meter::Meter;
 use super::samples::Samples;
 use super::series::{Series, Stream};
 use super::{QueryState, batch_len, column_bytes, smoothed};
 use crate::error::QueryError;
 use crate::limits::Charge;
-use crate::plan::{HistogramUse, SampleRead, SelectorPlan};
+use crate::plan::{SampleRead, SelectorPlan};
 use crate::storage::{Queryable, SelectRequest, SeriesSource};
 
 /// One selector's series, decoded one at a time.
@@ -19,48 +21,40 @@ pub(super) struct Feed {
     source: Box<dyn SeriesSource>,
     pending: std::vec::IntoIter<SeriesChunks>,
     fetched: Charge,
-    decoded: Charge,
-    samples: Samples,
-    /// Samples decoded since the query last asked whether it may go on.
-    since_check: usize,
-    time_range: (i64, i64),
+    decoder: Decoder,
     /// The identity of the last series.
     hash: SeriesHash,
     /// Whether the store was told that some labels do not matter.
     some_labels: bool,
     start_times: bool,
-    histograms: HistogramUse,
     state: Arc<QueryState>,
 }
-
-/// After how many samples a selector asks whether the query may go on: less than a millisecond of decoding.
-const CHECK_AFTER: usize = 1 << 16;
 
 impl Feed {
     /// Asks the store for the selector's series.
     pub(super) fn open(plan: &SelectorPlan, storage: &dyn Queryable, state: &Arc<QueryState>) -> Result<Self, QueryError> {
-        let time_range = plan.time_range();
-        let request =
-            SelectRequest { matchers: Arc::clone(&plan.matchers), min_t: time_range.0, max_t: time_range.1, hints: plan.hints.clone() };
+        let (min_t, max_t) = plan.time_range();
+        let request = SelectRequest { matchers: Arc::clone(&plan.matchers), min_t, max_t, hints: plan.hints.clone() };
         Ok(Self {
             source: storage.select(request)?,
             pending: Vec::new().into_iter(),
             fetched: Charge::none(&state.budget),
-            decoded: Charge::none(&state.budget),
-            samples: Samples::default(),
-            since_check: 0,
-            time_range,
+            decoder: Decoder::new(plan, state),
             hash: SeriesHash(0),
             some_labels: plan.hints.projection.labels.is_some(),
             start_times: plan.hints.start_times,
-            histograms: plan.histograms,
             state: Arc::clone(state),
         })
     }
 
     /// Whether `labels`, which came last, may lack some of the series' labels. Such a series is told from others by its hash alone.
     pub(super) fn is_projected(&self, labels: &Labels) -> bool {
-        self.some_labels && self.hash != labels.hash()
+        self.lacks_labels(labels, self.hash)
+    }
+
+    /// The same of any series of this selector.
+    pub(super) fn lacks_labels(&self, labels: &Labels, hash: SeriesHash) -> bool {
+        self.some_labels && hash != labels.hash()
     }
 
     /// The next series with a sample in the selector's time range, stale markers included.
@@ -72,27 +66,20 @@ impl Feed {
                 }
                 continue;
             };
-            let (min_t, max_t) = self.time_range;
-            self.samples.decode(&series, min_t, max_t, &self.state.budget, &mut self.decoded)?;
-            self.since_check += self.samples.len();
-            if self.since_check > CHECK_AFTER {
-                self.since_check = 0;
-                self.state.check()?;
-            }
-            if !self.samples.is_empty() {
+            let starts = if self.start_times { self.source.start_times(series.hash) } else { None };
+            if self.decoder.decode(&series, starts.as_deref())?.is_some() {
                 self.hash = series.hash;
-                if self.start_times
-                    && let Some(known) = self.source.start_times(series.hash)
-                {
-                    self.decoded.grow(size_of::<i64>() * self.samples.len())?;
-                    self.samples.set_starts(&known);
-                }
-                if self.histograms != HistogramUse::Buckets {
-                    self.samples.keep_count_and_sum();
-                }
-                return Ok(Some((series.labels, &mut self.samples)));
+                return Ok(Some((series.labels, self.decoder.samples())));
             }
         }
+    }
+
+    /// Up to `most` series as the store gave them; none at the end. Not for selectors that ask for start times.
+    pub(super) fn next_encoded(&mut self, most: usize) -> Result<Vec<SeriesChunks>, QueryError> {
+        if self.pending.len() == 0 && !self.fetch()? {
+            return Ok(Vec::new());
+        }
+        Ok(self.pending.by_ref().take(most).collect())
     }
 
     fn fetch(&mut self) -> Result<bool, QueryError> {
@@ -113,6 +100,8 @@ pub(super) struct InstantSelector {
     plan: SelectorPlan,
     read: SampleRead,
     meter: Meter,
+    /// Computes columns if other threads help.
+    columns: Option<Columns>,
     in_flight: Charge,
     state: Arc<QueryState>,
 }
@@ -127,12 +116,42 @@ impl InstantSelector {
         state: &Arc<QueryState>,
     ) -> Result<Self, QueryError> {
         let in_flight = Charge::none(&state.budget);
-        Ok(Self { feed: Feed::open(plan, storage, state)?, plan: plan.clone(), read, meter, in_flight, state: Arc::clone(state) })
+        let alone = plan.extended.is_some() || plan.hints.start_times;
+        let columns = if alone { None } else { Columns::new(Kernel::Latest(plan.clone(), read), plan, state) };
+        let feed = Feed::open(plan, storage, state)?;
+        Ok(Self { feed, plan: plan.clone(), read, meter, columns, in_flight, state: Arc::clone(state) })
+    }
+
+    /// [`Stream::next_batch`] with help.
+    fn next_with(&mut self, columns: &Columns) -> Result<Option<Vec<Series>>, QueryError> {
+        self.in_flight.set(0)?;
+        loop {
+            let encoded = self.feed.next_encoded(batch_len(self.plan.grid.count()))?;
+            if encoded.is_empty() {
+                return Ok(None);
+            }
+            let mut computed = columns.compute(encoded)?;
+            computed.retain(|one| !one.column.is_empty());
+            if computed.is_empty() {
+                continue;
+            }
+            let mut batch = Vec::with_capacity(computed.len());
+            for one in computed {
+                self.meter.column(&one.column);
+                batch.push(one.into_series(false, &mut self.in_flight)?);
+            }
+            return Ok(Some(batch));
+        }
     }
 }
 
 impl Stream for InstantSelector {
     fn next_batch(&mut self) -> Result<Option<Vec<Series>>, QueryError> {
+        if let Some(columns) = self.columns.take() {
+            let batch = self.next_with(&columns);
+            self.columns = Some(columns);
+            return batch;
+        }
         let steps = self.plan.grid.count();
         let len = batch_len(steps);
         let mut batch = Vec::new();

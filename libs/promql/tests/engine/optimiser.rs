@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use promql::{Engine, EngineOptions, Features, ParseOptions, QueryContext, QueryResult, QueryValue, parse};
+use model::Labels;
+use promql::{
+    Engine, EngineOptions, Features, MemoryStorage, ParseOptions, Point, PointValue, QueryContext, QueryResult, QueryValue, Queryable,
+    Workers, parse,
+};
 use proptest::prelude::*;
 
 use crate::expressions::expression;
@@ -22,8 +26,12 @@ fn answer(result: Result<QueryResult, promql::QueryError>) -> String {
 }
 
 fn ask(store: &Arc<HeadStorage>, text: &str, options: EngineOptions) -> Option<[String; 3]> {
+    ask_with(store.clone() as _, text, options, None)
+}
+
+fn ask_with(store: Arc<dyn Queryable>, text: &str, options: EngineOptions, workers: Option<Arc<dyn Workers>>) -> Option<[String; 3]> {
     let expr = parse(text, &ParseOptions::all()).ok()?;
-    let ctx = QueryContext { text: Some(text.into()), ..QueryContext::new(store.clone() as _) };
+    let ctx = QueryContext { text: Some(text.into()), workers, ..QueryContext::new(store) };
     let engine = Engine::new(options);
     let end = T0 + (SAMPLES - 1) * SCRAPE;
     Some([
@@ -38,6 +46,47 @@ fn check(text: &str, seed: usize, with_types: bool, delayed_name_removal: bool) 
     let options = EngineOptions { features: Features { delayed_name_removal, ..Features::default() }, ..EngineOptions::default() };
     let plain = ask(&store, text, EngineOptions { optimise: false, ..options });
     assert_eq!(ask(&store, text, options), plain, "{text}");
+    assert_eq!(ask_with(store.clone() as _, text, options, Some(Arc::new(Threads))), plain, "{text}, with help");
+}
+
+/// Starts two threads per call for help.
+struct Threads;
+
+impl Workers for Threads {
+    fn most(&self) -> usize {
+        2
+    }
+
+    fn help(&self, helpers: usize, work: &Arc<dyn Fn() + Send + Sync>) {
+        for _ in 0..helpers {
+            let work = Arc::clone(work);
+            drop(std::thread::spawn(move || work()));
+        }
+    }
+}
+
+/// Many series, so that there is something to share among threads.
+#[test]
+fn help_changes_nothing() {
+    let mut store = MemoryStorage::new();
+    for n in 0..1_000_i64 {
+        let labels = Labels::from_pairs([("__name__", "m_total".to_owned()), ("a", (n % 7).to_string()), ("n", n.to_string())]);
+        let value = |i: i64| if n % 50 == 49 && i % 9 == 8 { f64::NAN } else { ((i * (n + 1)) % 113) as f64 };
+        let points: Vec<Point> = (0..SAMPLES).map(|i| Point { t: T0 + i * SCRAPE, value: PointValue::Float(value(i)) }).collect();
+        store.append(&labels, &points).expect("points ascend");
+    }
+    let store = Arc::new(store);
+    for text in [
+        "sum by (a) (rate(m_total[5m]))",
+        "m_total",
+        "quantile_over_time(2, m_total[3m])",
+        "topk(3, m_total)",
+        "timestamp(m_total) - 5",
+        "m_total / on (n) max_over_time(m_total[2m])",
+    ] {
+        let ask = |workers| ask_with(store.clone(), text, EngineOptions::default(), workers);
+        assert_eq!(ask(Some(Arc::new(Threads))), ask(None), "{text}");
+    }
 }
 
 proptest! {

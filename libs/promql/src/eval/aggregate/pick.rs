@@ -193,3 +193,71 @@ impl Stream for Pick {
         self.aggregation.steps <= 1 || self.aggregation.input.whole()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::Labels;
+    use proptest::prelude::*;
+
+    use super::{AggregateOp, Candidate, Candidates, Kept, Outcome, collect, heap, offer};
+    use crate::eval::column::StepVector;
+    use crate::eval::series::Series;
+    use crate::limits::{Budget, Charge, QueryLimits};
+
+    fn series(n: usize, value: f64) -> Series {
+        let labels = Labels::from_pairs([("n", format!("{n:04}"))]);
+        Series { labels, drop_name: false, first: None, column: StepVector::of(vec![value]) }
+    }
+
+    proptest! {
+        /// Whatever the order and the rounds in which series come, those are picked that the heap picks in the order of labels.
+        #[test]
+        fn the_order_in_which_series_come_does_not_matter(
+            values in prop::collection::vec((0..6_u8, any::<u32>()), 1..80),
+            k in 1..9_usize,
+            per_round in 1..40_usize,
+            op in prop::sample::select(vec![AggregateOp::Topk, AggregateOp::Bottomk, AggregateOp::Limitk]),
+        ) {
+            let value = |n: u8| if n == 5 { f64::NAN } else { f64::from(n) };
+            let in_order: Vec<Series> = values.iter().enumerate().map(|(n, (v, _))| series(n, value(*v))).collect();
+            let candidate = |(slot, series): (usize, &Series)| {
+                Candidate { value: series.column.values[0], histogram: None, slot: slot as u32, better_before: 0 }
+            };
+            let mut wanted = heap::pick(op, k, in_order.iter().enumerate().map(candidate).collect());
+            if op == AggregateOp::Limitk {
+                wanted.truncate(k);
+            }
+            let wanted: Vec<String> = wanted.iter().map(|c| in_order[c.slot as usize].labels.to_string()).collect();
+
+            let mut shuffled: Vec<(u32, Series)> = values.iter().map(|(_, key)| *key).zip(in_order).collect();
+            shuffled.sort_by_key(|(key, _)| *key);
+            let budget = std::sync::Arc::new(Budget::new(QueryLimits::default()));
+            let mut charge = Charge::none(&budget);
+            let mut kept = Kept { groups: vec![vec![Candidates::default()]], ..Kept::default() };
+            let shuffled: Vec<Series> = shuffled.into_iter().map(|(_, series)| series).collect();
+            for round in shuffled.chunks(per_round) {
+                let mut round = round.to_vec();
+                round.sort_by(|a, b| a.order().cmp(b.order()));
+                let numbers = kept.slots.rank(&round);
+                for (series, number) in round.into_iter().zip(numbers) {
+                    offer(op, series, number, &[k], &mut kept.groups[0], &mut kept.slots, &mut charge).unwrap();
+                }
+                kept.slots.forget();
+            }
+            let picked: Vec<String> = collect(op, kept, &[k]).iter().map(|series| series.labels.to_string()).collect();
+            prop_assert_eq!(picked, wanted);
+        }
+    }
+
+    #[test]
+    fn of_equal_series_few_are_held() {
+        let mut kept = Kept { groups: vec![vec![Candidates::default()]], ..Kept::default() };
+        let round: Vec<Series> = (0..1_000).map(|n| series(n, 1.0)).collect();
+        let numbers = kept.slots.rank(&round);
+        let taken = round.iter().zip(numbers).filter(|(series, number)| {
+            let candidate = Candidate { value: series.column.values[0], histogram: None, slot: *number, better_before: 0 };
+            matches!(kept.groups[0][0].offer(AggregateOp::Topk, 5, candidate, &mut kept.slots), Outcome::Taken { .. })
+        });
+        assert_eq!(taken.count(), 5);
+    }
+}
