@@ -19,9 +19,11 @@ mod flush;
 mod instrument;
 mod limits_page;
 mod listener;
+mod prepare_shutdown;
 mod process_metrics;
 pub mod readiness;
 mod ring_page;
+mod same_origin;
 mod status;
 mod tenant;
 
@@ -72,8 +74,9 @@ pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: 
         .route("/metrics", get(admin::metrics))
         .route("/config", get(admin::config))
         .route("/runtime_config", get(limits_page::runtime_config))
-        .route("/ring", get(admin::ring))
+        .route("/ring", get(ring_page::show).post(ring_page::act))
         .route("/ingester/flush", post(flush::flush))
+        .route("/ingester/prepare-shutdown", get(prepare_shutdown::status).post(prepare_shutdown::prepare).delete(prepare_shutdown::cancel))
         .nest("/api/v1/status", status())
         .nest("/prometheus/api/v1/status", status())
         .route("/alertmanager/api/v1/status/buildinfo", get(buildinfo::buildinfo))
