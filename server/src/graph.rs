@@ -226,7 +226,6 @@ struct Built {
     services: RoutesBuilder,
     client: Arc<dyn CoordinatorClient>,
     operator: Arc<dyn CoordinatorOperator>,
-    keys: Arc<dyn KeyStore>,
     watch: ClusterWatch,
     coordinator: Option<coordinator::Coordinator>,
     ingester: Option<ingester::Ingester>,
@@ -277,7 +276,7 @@ impl Built {
         // A ruler queries and writes by itself, also where it is alone.
         let rules = target.has(Target::Ruler);
         let distributor = match rules || target.has(Target::Distributor) {
-            true => Some(roles::distributor(parts, &mut registry, &watch, Arc::clone(&pool))?),
+            true => Some(roles::distributor(parts, &mut registry, &watch, Arc::clone(&pool), keys)?),
             false => None,
         };
         let querier = match rules || target.has(Target::Querier) {
@@ -289,12 +288,13 @@ impl Built {
             let (handle, stage) = roles::ruler(parts, &mut registry, &mut services, &watch, bucket.clone(), distributor, querier)?;
             (routes.rules, routes.rules_config, ruler) = (Some(handle.router()), Some(handle.config_router()), Some(stage));
         }
+        routes.distributor = distributor.as_ref().filter(|_| target.has(Target::Distributor)).map(distributor::Handle::pages);
         routes.write = distributor.filter(|_| target.has(Target::Distributor)).map(|d| d.router());
         routes.query = querier.filter(|_| target.has(Target::Querier)).map(querier::http::router);
         if target.has(Target::Compactor) {
             routes.compactor = Some(roles::compactor(parts, &mut registry, &watch, bucket.clone())?);
         }
-        Ok(Self { registry, http_metrics, routes, services, client, operator, keys, watch, coordinator, ingester, ingester_stage, ruler })
+        Ok(Self { registry, http_metrics, routes, services, client, operator, watch, coordinator, ingester, ingester_stage, ruler })
     }
 }
 

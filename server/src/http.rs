@@ -43,6 +43,8 @@ pub struct Routes {
     pub rules: Option<Router>,
     /// Stored rule groups, full paths.
     pub rules_config: Option<Router>,
+    /// Pages of the distributor, full paths.
+    pub distributor: Option<Router>,
     /// Pages of the compactor, full paths.
     pub compactor: Option<Router>,
 }
@@ -81,7 +83,7 @@ pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: 
         .nest("/prometheus/api/v1/status", status())
         .route("/alertmanager/api/v1/status/buildinfo", get(buildinfo::buildinfo))
         .with_state(Arc::new(admin));
-    let operating = operating.merge(routes.compactor.unwrap_or_default());
+    let operating = operating.merge(routes.distributor.unwrap_or_default()).merge(routes.compactor.unwrap_or_default());
     // Small answers cost more to compress than to send.
     let compression = CompressionLayer::new().gzip(true).compress_when(SizeAbove::new(1_024).and(not_yet_encoded));
     tenanted

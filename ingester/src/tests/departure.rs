@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ring::InstanceState;
 use rpc::{IngesterClient, RpcErrorKind};
+use runtime::Clock;
 
 use super::rig::{Options, Rig, many, one};
 use super::shipping::start_with;

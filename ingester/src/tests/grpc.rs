@@ -66,6 +66,7 @@ impl Remote {
 fn raw_request<M>(message: M) -> tonic::Request<M> {
     let mut request = tonic::Request::new(message);
     request.metadata_mut().insert("x-scope-orgid", "a".parse().unwrap());
+    request.metadata_mut().insert("x-plimsoll-cluster", "blue".parse().unwrap());
     request
 }
 

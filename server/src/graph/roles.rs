@@ -9,7 +9,7 @@ use axum::Router;
 use bucket::{BlockCache, Bucket};
 use prometheus_client::registry::Registry;
 use ring::InstanceState;
-use rpc::{ClusterWatch, IngesterPool};
+use rpc::{ClusterWatch, IngesterPool, KeyStore};
 use runtime::{CpuPool, ShutdownTrigger};
 use tonic::service::RoutesBuilder;
 
@@ -111,11 +111,13 @@ pub(super) fn distributor(
     registry: &mut Registry,
     watch: &ClusterWatch,
     pool: Arc<dyn IngesterPool>,
+    keys: Arc<dyn KeyStore>,
 ) -> anyhow::Result<distributor::Handle> {
     let deps = distributor::Deps {
         clock: Arc::clone(&parts.clock),
         tasks: parts.tasks.clone(),
         limits: parts.limits.clone(),
+        keys,
         ingesters: pool,
         cluster: watch.receiver(),
         replication_factor: parts.config.replicas(),
