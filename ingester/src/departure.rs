@@ -24,7 +24,7 @@ pub use plan::Phase;
 use plan::{Facts, phase};
 
 /// How often it is looked whether the next step can be done. The compactor writes the index every minute.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How far it has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -111,11 +111,16 @@ impl Ingester {
     #[must_use]
     pub fn departure(&self) -> DepartureStatus {
         let facts = self.shared.departure_facts();
-        let phase = phase(&facts);
+        // Safe only when the loop has said so: then the coordinator is told as well, and a stop is for good.
+        let state = self.shared.lifecycle.state();
+        let phase = match phase(&facts) {
+            Phase::Safe if state != InstanceState::Gone => Phase::Settling,
+            phase => phase,
+        };
         let stages = || facts.stages.iter();
         DepartureStatus {
             requested: facts.requested,
-            state: self.shared.lifecycle.state(),
+            state,
             safe_to_remove: phase == Phase::Safe,
             blocks_to_ship: stages().filter(|stage| stage.is_waiting()).count() as u64,
             blocks_not_indexed: stages().filter(|stage| stage.shown_at().is_none()).count() as u64,

@@ -47,6 +47,10 @@ fn the_dead_are_forgotten_when_every_other_zone_is_complete() {
     assert_eq!(check(&state, &key("a0"), 3), Ok(()));
     expire(&mut state, "a1");
     assert_eq!(check(&state, &key("a0"), 3), Ok(()), "a whole zone may be gone: the others have everything");
+    let a1 = epoch(&state, "a1");
+    let mut without = state.clone();
+    without.apply(Command::Deregister { member: key("a1"), epoch: a1 });
+    assert_eq!(check(&without, &key("a0"), 3), Err(NotSafe::LastOfZone("a".to_owned())), "but its last one stays");
     expire(&mut state, "b0");
     for name in ["a0", "a1", "b0"] {
         assert!(matches!(check(&state, &key(name), 3), Err(NotSafe::OtherMissing { .. })), "{name}");
@@ -113,5 +117,11 @@ fn time_is_counted_by_who_leads() {
     dead.due(&state, 3, after, at(650));
     expire(&mut state, "a0");
     assert!(dead.due(&state, 3, after, at(661)).is_empty());
-    assert_eq!(dead.due(&state, 3, after, at(721)), [who]);
+    // Somebody else, who may have to ship what both had, is away for a moment.
+    let b0 = (key("b0"), epoch(&state, "b0"));
+    expire(&mut state, "b0");
+    dead.due(&state, 3, after, at(700));
+    state.apply(Command::Revive { member: b0.0, epoch: b0.1 });
+    assert!(dead.due(&state, 3, after, at(721)).is_empty());
+    assert_eq!(dead.due(&state, 3, after, at(781)), [who]);
 }

@@ -107,7 +107,11 @@ async fn one_replica_is_written_without_its_label_and_the_other_dropped() {
     let (series, dropped, refusals) = rig.send(mixed).await;
     assert_eq!(
         series,
-        [r#"up{cluster="c", job="x"} Some(0.0)"#, r#"up{cluster="c", job="plain"} Some(2.0)"#, r#"up{cluster="d", job="y"} Some(3.0)"#,]
+        [
+            r#"{__name__="up", cluster="c", job="x"} Some(0.0)"#,
+            r#"{__name__="up", cluster="c", job="plain"} Some(2.0)"#,
+            r#"{__name__="up", cluster="d", job="y"} Some(3.0)"#,
+        ]
     );
     assert_eq!(dropped.samples, 1);
     assert_eq!(refusals.total().samples, 1, "a third group is one too many");

@@ -31,7 +31,7 @@ pub(super) async fn cancel(state: Shared, headers: HeaderMap) -> Response {
 }
 
 async fn set(State(admin): Shared, headers: &HeaderMap, leave: bool) -> Response {
-    if let Err(refusal) = same_origin::check(headers) {
+    if let Some(refusal) = same_origin::refusal(headers) {
         return refusal;
     }
     let Some(ingester) = &admin.ingester else { return no_ingester() };

@@ -3,8 +3,8 @@
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// Refuses what another site's page has a person's browser send. Tools send neither header and pass; there is no authentication that they could abuse.
-pub(super) fn check(headers: &HeaderMap) -> Result<(), Response> {
+/// The refusal of what another site's page has a person's browser send. Tools send neither header and pass; there is no authentication that they could abuse.
+pub(super) fn refusal(headers: &HeaderMap) -> Option<Response> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let foreign = match (text("sec-fetch-site"), text(header::ORIGIN.as_str())) {
         // `none`: typed by the person.
@@ -15,24 +15,21 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), Response> {
         }
         (None, None) => false,
     };
-    match foreign {
-        true => Err((StatusCode::FORBIDDEN, "refused: the request comes from a page of another site\n").into_response()),
-        false => Ok(()),
-    }
+    foreign.then(|| (StatusCode::FORBIDDEN, "refused: the request comes from a page of another site\n").into_response())
 }
 
 #[cfg(test)]
 mod tests {
     use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::check;
+    use super::refusal;
 
     #[test]
     fn other_sites_are_refused_and_tools_are_not() {
         let passes = |pairs: &[(&'static str, &'static str)]| {
             let headers: HeaderMap =
                 pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
-            check(&headers).is_ok()
+            refusal(&headers).is_none()
         };
         assert!(passes(&[]));
         assert!(passes(&[("sec-fetch-site", "same-origin"), ("origin", "http://h:1")]));

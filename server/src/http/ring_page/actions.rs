@@ -30,7 +30,7 @@ pub(in super::super) struct Action {
 
 /// Does it, and leads a browser back to the page.
 pub(in super::super) async fn act(State(admin): State<Arc<Admin>>, headers: HeaderMap, Form(action): Form<Action>) -> Response {
-    if let Err(refusal) = same_origin::check(&headers) {
+    if let Some(refusal) = same_origin::refusal(&headers) {
         return refusal;
     }
     let (Some(role), Ok(id)) = (Role::from_name(&action.role), InstanceId::new(&action.id)) else {
