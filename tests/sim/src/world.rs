@@ -226,9 +226,10 @@ impl World {
                     for (_, id) in self.group.look(self.queue.now) {
                         self.summary.forgotten += 1;
                         let ingester = &mut self.ingesters[place(id.as_str())];
-                        assert!(!ingester.up, "somebody was forgotten who lives");
-                        // Its disk is thrown away.
-                        ingester.data.clear();
+                        // The disk of one that is gone is thrown away. One that came back a moment ago, or behind a divided network, registers anew with what it has.
+                        if !ingester.up {
+                            ingester.data.clear();
+                        }
                     }
                 }
                 self.again(1_000, Event::Look);
