@@ -1,6 +1,8 @@
 //! The running member, as the rest of the process sees it: [`CoordinatorClient`] without a network.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,20 +16,35 @@ use rpc::{
 };
 use runtime::Shutdown;
 use runtime::clock::SharedClock;
-use serde::Serialize;
 use tokio_stream::wrappers::WatchStream;
 
 use crate::config::PROPOSE_TIMEOUT;
 use crate::error::Error;
+use crate::forget::Dead;
 use crate::lease::Leases;
 use crate::machine::{Command, MAX_INSTANCES, MemberKey, Reply};
 use crate::metrics::{Metrics, Operation, Outcome};
 use crate::raft::Raft;
 use crate::store::state_machine::SharedState;
 
+mod keys;
+mod members;
+mod operator;
+
 /// A leader of several that no quorum has answered for this long does not renew leases any more: another one may have been elected and let
 /// them run out.
 const QUORUM_SILENCE: Duration = Duration::from_secs(3);
+
+/// How far a member with an empty store has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// It is being found out whether there is a group.
+    Open,
+    /// It takes part.
+    Yes,
+    /// It cannot, before it is started again.
+    Never(String),
+}
 
 /// A member of the group. Cheap to clone.
 #[derive(Clone)]
@@ -42,6 +59,13 @@ pub(crate) struct Inner {
     pub(crate) address: String,
     pub(crate) shared: SharedState,
     pub(crate) leases: Mutex<Leases>,
+    pub(crate) dead: Mutex<Dead>,
+    pub(crate) auto_forget: Duration,
+    pub(crate) replication_factor: usize,
+    /// Whether leadership is being handed over: nothing is proposed meanwhile.
+    pub(crate) transferring: AtomicBool,
+    /// Whether it is settled which group this member belongs to; messages of the group are taken from then on.
+    pub(crate) settled: tokio::sync::watch::Sender<Settled>,
     pub(crate) clock: SharedClock,
     pub(crate) channels: Channels,
     pub(crate) cluster: ClusterIdentity,
@@ -50,40 +74,26 @@ pub(crate) struct Inner {
     pub(crate) shutdown: Shutdown,
 }
 
-/// What a person wants to know about a member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Status {
-    /// Its number in the group.
-    pub id: u64,
-    /// The cluster; empty before it is formed.
-    pub cluster_id: String,
-    /// `Leader`, `Follower`, `Candidate`, `Learner` or `Shutdown`.
-    pub state: String,
-    /// The leader's address, if there is one.
-    pub leader: Option<String>,
-    /// The Raft term.
-    pub term: u64,
-    /// The last log entry applied here.
-    pub applied: Option<u64>,
-    /// Numbers and addresses of all members.
-    pub members: Vec<(u64, String)>,
-}
-
 impl Handle {
     /// Registers an instance. Leader only.
     pub async fn register(&self, registration: Registration) -> Result<Lease, Error> {
-        let result = self.try_register(registration).await;
+        self.register_version(registration, runtime::build_info::VERSION.to_owned()).await
+    }
+
+    /// Registers an instance whose program has this version. Leader only.
+    pub async fn register_version(&self, registration: Registration, version: String) -> Result<Lease, Error> {
+        let result = self.try_register(registration, version).await;
         self.count(Operation::Register, &result);
         result
     }
 
-    async fn try_register(&self, registration: Registration) -> Result<Lease, Error> {
+    async fn try_register(&self, registration: Registration, version: String) -> Result<Lease, Error> {
         let Registration { id, role, address, zone, state } = registration;
         let invalid = |e: proto::convert::InvalidMessage| Error::Invalid(e.0);
         let address = convert::address_from_wire(address).map_err(invalid)?;
         let zone = convert::zone_from_wire(zone).map_err(invalid)?;
         let member = (role, id.clone());
-        let command = Command::Register { id, role, address, zone, state, now_ms: self.inner.clock.now_ms() };
+        let command = Command::Register { id, role, address, zone, state, now_ms: self.inner.clock.now_ms(), version };
         match self.propose(command).await? {
             Reply::Registered { epoch } => {
                 let mut leases = self.inner.leases.lock();
@@ -149,21 +159,6 @@ impl Handle {
         self.inner.shared.state.read().snapshot()
     }
 
-    /// How this member stands.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let metrics = self.inner.raft.metrics().borrow().clone();
-        Status {
-            id: self.inner.id,
-            cluster_id: self.inner.shared.state.read().header().cluster_id.clone(),
-            state: format!("{:?}", metrics.state),
-            leader: self.leader(),
-            term: metrics.current_term,
-            applied: metrics.last_applied.map(|id| id.index),
-            members: metrics.membership_config.nodes().map(|(id, node)| (*id, node.addr.clone())).collect(),
-        }
-    }
-
     /// The leader's address, if this member knows one.
     #[must_use]
     pub fn leader(&self) -> Option<String> {
@@ -190,6 +185,15 @@ impl Handle {
         !self.inner.shared.state.read().header().cluster_id.is_empty()
     }
 
+    /// Returns why, when this member cannot take part before it is started again.
+    pub async fn failed(&self) -> Error {
+        let mut settled = self.inner.settled.subscribe();
+        match settled.wait_for(|settled| *settled != Settled::Open).await.map(|settled| settled.clone()) {
+            Ok(Settled::Never(problem)) => Error::Raft(problem),
+            _ => std::future::pending().await,
+        }
+    }
+
     fn check_leading(&self) -> Result<(), Error> {
         if !self.is_leader() {
             return Err(Error::NotLeader { leader: self.leader() });
@@ -203,6 +207,9 @@ impl Handle {
 
     /// Has a command committed and applied.
     pub(crate) async fn propose(&self, command: Command) -> Result<Reply, Error> {
+        if self.inner.transferring.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(Error::NotLeader { leader: None });
+        }
         let write = tokio::time::timeout(PROPOSE_TIMEOUT, self.inner.raft.client_write(command)).await;
         match write.map_err(|_| Error::NoQuorum(PROPOSE_TIMEOUT))? {
             Ok(response) => Ok(response.data),
@@ -262,6 +269,21 @@ impl Handle {
         leases.expired(now)
     }
 
+    /// The dead that may be forgotten now.
+    pub(crate) fn forgettable(&self) -> Vec<(MemberKey, u64)> {
+        let now = self.inner.clock.monotonic();
+        let state = self.inner.shared.state.read();
+        self.inner.dead.lock().due(&state, self.inner.replication_factor, self.inner.auto_forget, now)
+    }
+
+    /// Members of the group that have answered this leader, and itself, if the state does not know them as met.
+    pub(crate) fn newly_met(&self) -> Vec<u64> {
+        let metrics = self.inner.raft.metrics().borrow().clone();
+        let answered = metrics.replication.into_iter().flatten().filter(|(_, log)| log.is_some()).map(|(node, _)| node);
+        let answered: BTreeSet<u64> = answered.chain([self.inner.id]).collect();
+        answered.difference(&self.inner.shared.state.read().header().met).copied().collect()
+    }
+
     /// Returns when another member leads, or nobody does any more.
     pub(crate) async fn leadership_changed(&self) {
         let mut metrics = self.inner.raft.metrics();
@@ -281,6 +303,7 @@ impl Handle {
         metrics.term.set(gauge(raft.current_term));
         metrics.applied_index.set(gauge(raft.last_applied.map_or(0, |id| id.index)));
         metrics.cluster_version.set(gauge(self.inner.shared.state.read().header().version));
+        metrics.keys.set(gauge(self.inner.shared.state.read().keys().rows().count() as u64));
         metrics.leases.set(gauge(self.inner.leases.lock().len() as u64));
     }
 }
@@ -290,7 +313,9 @@ fn refusal((role, id): &MemberKey, epoch: u64, reply: &Reply) -> Error {
         Reply::Fenced { current: Some(current) } => Error::Fenced(format!("{role} {id} has epoch {current}, not {epoch}")),
         Reply::Fenced { current: None } => Error::Fenced(format!("{role} {id} is not registered")),
         Reply::Full => Error::Refused(format!("the cluster has {MAX_INSTANCES} instances, which is the most")),
-        Reply::Done | Reply::Registered { .. } => Error::Raft(format!("an unexpected answer of the state machine: {reply:?}")),
+        Reply::Done | Reply::Registered { .. } | Reply::NotSafe { .. } | Reply::Swapped { .. } => {
+            Error::Raft(format!("an unexpected answer of the state machine: {reply:?}"))
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What only the leader does, several times per lease: names the cluster, and lets leases run out.
+//! What only the leader does, several times per lease: names the cluster, remembers whom it has met, lets leases run out, forgets the dead.
 
 use std::time::Duration;
 
@@ -31,11 +31,22 @@ async fn look(handle: &Handle, cluster_id: &str) {
     handle.update_metrics();
     if !handle.is_leader() {
         handle.leases().lock().clear();
+        handle.inner.dead.lock().clear();
         return;
     }
     if !handle.is_formed() {
         tracing::info!(cluster_id, "naming the cluster");
         log_failure(handle.propose(Command::Bootstrap { cluster_id: cluster_id.to_owned() }).await);
+    }
+    for node in handle.newly_met() {
+        log_failure(handle.propose(Command::Met { node }).await);
+    }
+    for (member, epoch) in handle.forgettable() {
+        let forgotten = handle.forget_epoch(member, epoch, false).await;
+        if forgotten.is_ok() {
+            handle.metrics().forgotten.inc();
+        }
+        log_failure(forgotten);
     }
     for (member, epoch) in handle.expired_leases() {
         tracing::warn!(role = %member.0, id = %member.1, epoch, "lease expired");

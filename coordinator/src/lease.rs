@@ -75,6 +75,13 @@ impl Leases {
         over
     }
 
+    /// How long ago a member was heard of, or given its lease by a new leader; `None` if it has none.
+    #[must_use]
+    pub fn silence(&self, member: &MemberKey, epoch: u64, now: Duration) -> Option<Duration> {
+        let lease = self.ends.get(member).filter(|lease| lease.epoch == epoch)?;
+        Some(self.ttl.saturating_sub(lease.end.saturating_sub(now)))
+    }
+
     /// Leadership was lost.
     pub fn clear(&mut self) {
         self.ends.clear();

@@ -17,6 +17,12 @@ pub enum Operation {
     SetState,
     /// An instance left.
     Deregister,
+    /// Small values were changed.
+    Swap,
+    /// A person had an instance forgotten.
+    Forget,
+    /// A person made an instance READ_ONLY, or took that back.
+    Order,
 }
 
 /// How it ended.
@@ -48,6 +54,10 @@ pub struct Metrics {
     pub requests: Family<RequestLabels, Counter>,
     /// Leases that ran out.
     pub expired_leases: Counter,
+    /// Ingesters that were forgotten without being told to.
+    pub forgotten: Counter,
+    /// Small values.
+    pub keys: Gauge,
     /// Running watches.
     pub watches: Gauge,
     /// 1 if this member leads.
@@ -69,6 +79,8 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix("plimsoll_coordinator");
         registry.register("requests", "Requests of members, by what was asked and how it ended", metrics.requests.clone());
         registry.register("expired_leases", "Leases that ran out while this member led", metrics.expired_leases.clone());
+        registry.register("forgotten_ingesters", "Dead ingesters that this member, leading, forgot by itself", metrics.forgotten.clone());
+        registry.register("keys", "Small values kept, removed ones that are still remembered among them", metrics.keys.clone());
         registry.register("watches", "Watches of the cluster served by this member now", metrics.watches.clone());
         registry.register("leader", "1 if this member leads the group, else 0", metrics.leader.clone());
         registry.register("term", "The Raft term that this member is in", metrics.term.clone());

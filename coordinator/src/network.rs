@@ -65,7 +65,7 @@ impl Peer {
         F: Future<Output = Result<Response<RaftMessage>, Status>>,
     {
         let payload = serde_json::to_vec(message).map_err(|e| RPCError::Network(NetworkError::new(&e)))?;
-        let message = RaftMessage { cluster_id: self.cluster.get().unwrap_or_default().to_owned(), payload };
+        let message = RaftMessage { cluster_id: self.cluster.get().unwrap_or_default().to_owned(), payload, node: self.target };
         let channel = self.channels.get(&self.address).map_err(|e| self.unreachable(&e))?;
         let client = RaftClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES);
         let mut request = Request::new(message);

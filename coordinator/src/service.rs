@@ -3,20 +3,24 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use openraft::BasicNode;
 use openraft::error::{InitializeError, RaftError};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use rpc::{Channels, ClusterIdentity};
+use rpc::operator_grpc::group_status;
+use rpc::{Channels, ClusterIdentity, GroupStatus};
 use runtime::clock::SharedClock;
 use runtime::{Shutdown, Tasks};
 
 use crate::config::{Config, raft_config};
 use crate::error::Error;
+use crate::forget::Dead;
+use crate::formation::{Decision, decide};
 use crate::grpc;
-use crate::handle::{Handle, Inner};
+use crate::handle::{Handle, Inner, Settled};
 use crate::leader;
 use crate::lease::Leases;
 use crate::metrics::Metrics;
@@ -32,6 +36,10 @@ const STORE_DIRECTORY: &str = "coordinator";
 /// How long the only member of a group takes at most to elect itself.
 const SELF_ELECTION_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long another member may take to say whether there is a group, and how often it is asked.
+const ASK_TIMEOUT: Duration = Duration::from_millis(500);
+const ASK_EVERY: Duration = Duration::from_millis(200);
+
 /// How long the store may be in use after raft has stopped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -41,9 +49,11 @@ pub struct Deps {
     pub data_dir: PathBuf,
     /// `host:port` of this process's gRPC listener as the other members write it.
     pub address: String,
-    /// `host:port` of all members, this one among them, the same list in each of them; empty for a group of one. Matters when the group is
-    /// formed; afterwards it is what the log says.
+    /// `host:port` of all members, the same list in each of them; empty for a group of one. Matters when the group is
+    /// formed; afterwards it is what the log says. One that is not among them never forms a group, but joins that of the others.
     pub members: Vec<String>,
+    /// Copies of each series, by which is judged whether a dead ingester may be forgotten.
+    pub replication_factor: usize,
     /// Randomness for the name of the cluster, should this member be the one to give it.
     pub entropy: u128,
     /// Time.
@@ -73,11 +83,14 @@ impl Coordinator {
         let failed = |problem: String| Error::Store { path: path.clone(), problem };
         let db = Db::open(&path, deps.tasks.clone())?;
         let alone = deps.members.is_empty();
-        let id = db.node_id(if alone { ONLY_NODE } else { node_id(&deps.address) }).map_err(|e| failed(e.to_string()))?;
+        let id = match db.stored_node_id().map_err(|e| failed(e.to_string()))? {
+            Some(id) => id,
+            None => db.node_id(first_number(&deps).await).map_err(|e| failed(e.to_string()))?,
+        };
         let machine = StateMachine::open(db.clone()).map_err(|e| failed(e.to_string()))?;
         let shared = machine.shared();
         let store = db.watch_close();
-        let raft = start_raft(id, &deps, db, machine).await?;
+        let raft = start_raft(id, &deps, db.clone(), machine).await?;
         let handle = Handle {
             inner: Arc::new(Inner {
                 raft,
@@ -85,6 +98,11 @@ impl Coordinator {
                 address: deps.address.clone(),
                 shared: shared.clone(),
                 leases: Mutex::new(Leases::new(config.lease_ttl())),
+                dead: Mutex::new(Dead::default()),
+                auto_forget: config.auto_forget(),
+                replication_factor: deps.replication_factor,
+                transferring: AtomicBool::new(false),
+                settled: tokio::sync::watch::Sender::new(Settled::Open),
                 clock: Arc::clone(&deps.clock),
                 channels: deps.channels.clone(),
                 cluster: deps.cluster.clone(),
@@ -92,7 +110,7 @@ impl Coordinator {
                 shutdown: deps.shutdown.clone(),
             }),
         };
-        form_group(&handle, id, &deps).await?;
+        settle(&handle, db, &deps).await?;
         deps.tasks.spawn("coordinator identity", learn_identity(shared, deps.cluster.clone(), deps.shutdown.clone()));
         let cluster_id = format!("{:032x}", deps.entropy);
         deps.tasks.spawn("coordinator leader", leader::run(handle.clone(), cluster_id, deps.shutdown.clone()));
@@ -111,7 +129,7 @@ impl Coordinator {
 
     /// The gRPC services of this member.
     #[must_use]
-    pub fn grpc(&self) -> (grpc::CoordinatorServer, grpc::RaftServer) {
+    pub fn grpc(&self) -> (grpc::CoordinatorServer, grpc::RaftServer, grpc::OperatorServer) {
         grpc::services(&self.handle)
     }
 
@@ -146,22 +164,87 @@ async fn start_raft(id: u64, deps: &Deps, db: Db, machine: StateMachine) -> Resu
     Raft::new(id, config, network, LogStore::new(db), machine).await.map_err(|e| Error::Raft(e.to_string()))
 }
 
-/// Proposes the list of members. Every member may do so, with the same list; the first one that gets votes wins and for the others it is done.
-async fn form_group(handle: &Handle, id: u64, deps: &Deps) -> Result<(), Error> {
+/// Forms the group or joins it, if the store is empty: alone at once, otherwise in the background, because the others have to answer first.
+async fn settle(handle: &Handle, db: Db, deps: &Deps) -> Result<(), Error> {
     let raft = &handle.inner.raft;
     if raft.is_initialized().await.map_err(|e| Error::Raft(e.to_string()))? {
+        handle.inner.settled.send_replace(Settled::Yes);
         return Ok(());
     }
-    let alone = [(id, BasicNode::new(&deps.address))];
-    let members: BTreeMap<u64, BasicNode> = match deps.members.is_empty() {
-        true => alone.into(),
-        false => deps.members.iter().map(|address| (node_id(address), BasicNode::new(address))).collect(),
-    };
-    if !members.contains_key(&id) {
-        let list = deps.members.join(",");
-        return Err(Error::Config(format!("this coordinator is {}, which is not among the coordinators {list}", deps.address)));
+    if deps.members.is_empty() {
+        handle.inner.settled.send_replace(Settled::Yes);
+        return initialize(handle, BTreeMap::from([(handle.inner.id, BasicNode::new(&deps.address))])).await;
     }
-    match raft.initialize(members).await {
+    let (handle, members, entropy, mut shutdown) = (handle.clone(), deps.members.clone(), deps.entropy, deps.shutdown.clone());
+    deps.tasks.spawn("coordinator formation", async move {
+        tokio::select! {
+            settled = find_group(&handle, &db, &members, entropy) => {
+                let settled = settled.unwrap_or_else(|error| Settled::Never(error.to_string()));
+                handle.inner.settled.send_replace(settled);
+            }
+            () = shutdown.requested() => {}
+        }
+    });
+    Ok(())
+}
+
+async fn find_group(handle: &Handle, db: &Db, members: &[String], entropy: u128) -> Result<Settled, Error> {
+    let inner = &handle.inner;
+    let listed = members.contains(&inner.address);
+    loop {
+        let answers = ask(members, &inner.address, &inner.channels, &inner.cluster).await;
+        match decide(inner.id, listed, members.len(), &answers) {
+            Decision::Form => {
+                // Every member may do so, with the same list; the first one that gets votes wins and for the others it is done.
+                initialize(handle, members.iter().map(|address| (node_id(address), BasicNode::new(address))).collect()).await?;
+                return Ok(Settled::Yes);
+            }
+            Decision::Join => {
+                tracing::info!("the store is empty and there is a group: this coordinator waits for its leader, or to be added to it");
+                return Ok(Settled::Yes);
+            }
+            Decision::Forgotten => {
+                db.set_node_id(new_number(entropy)).map_err(|e| Error::Raft(e.to_string()))?;
+                return Ok(Settled::Never(
+                    "the group knows this coordinator, but its store is empty: started again it is a new one; remove the old one and add it \
+                     (docs/runbooks/coordinators.md)"
+                        .to_owned(),
+                ));
+            }
+            Decision::Wait => tokio::time::sleep(ASK_EVERY).await,
+        }
+    }
+}
+
+/// How the other members stand; those that do not say are left out.
+async fn ask(members: &[String], own: &str, channels: &Channels, cluster: &ClusterIdentity) -> Vec<GroupStatus> {
+    let others = members.iter().filter(|address| *address != own);
+    let asked = others.map(|address| group_status(address, channels, cluster, ASK_TIMEOUT));
+    futures::future::join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// The number of a member whose store is empty: that of its address, unless a group has met that one, whose promises are lost.
+async fn first_number(deps: &Deps) -> u64 {
+    if deps.members.is_empty() {
+        return ONLY_NODE;
+    }
+    let number = node_id(&deps.address);
+    let answers = ask(&deps.members, &deps.address, &deps.channels, &deps.cluster).await;
+    match answers.iter().any(|answer| answer.met.contains(&number)) {
+        true => {
+            tracing::warn!("the group knows this coordinator, but its store is empty: it is a new one; remove the old one and add it");
+            new_number(deps.entropy)
+        }
+        false => number,
+    }
+}
+
+fn new_number(entropy: u128) -> u64 {
+    (entropy as u64).max(ONLY_NODE + 1)
+}
+
+async fn initialize(handle: &Handle, members: BTreeMap<u64, BasicNode>) -> Result<(), Error> {
+    match handle.inner.raft.initialize(members).await {
         // Another member was faster and this one has heard of it.
         Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
         Err(error) => Err(Error::Raft(error.to_string())),

@@ -105,11 +105,21 @@ impl Db {
 
     /// The number of this member: the one that was taken when the store was made, else `proposed`, from now on.
     pub(crate) fn node_id(&self, proposed: u64) -> Result<u64, StoreError> {
-        if let Some(id) = self.get_json(META, NODE_KEY)? {
+        if let Some(id) = self.stored_node_id()? {
             return Ok(id);
         }
-        self.write_blocking(vec![put(META, NODE_KEY, &proposed)?], Durability::Synced)?;
+        self.set_node_id(proposed)?;
         Ok(proposed)
+    }
+
+    /// The number of this member, if the store has one.
+    pub(crate) fn stored_node_id(&self) -> Result<Option<u64>, StoreError> {
+        self.get_json(META, NODE_KEY)
+    }
+
+    /// Takes a number for the next start. Only while the store has neither log nor vote.
+    pub(crate) fn set_node_id(&self, id: u64) -> Result<(), StoreError> {
+        self.write_blocking(vec![put(META, NODE_KEY, &id)?], Durability::Synced)
     }
 
     pub(crate) fn get(&self, family: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::decode::snappy::{claimed_len, decompress};
 use crate::decode::{BufferPool, Decoded, KnownSeries, Protocol, Rules, decode, negotiate};
 use crate::error::RequestError;
+use crate::ha::Ha;
 use crate::inflight::{InflightBytes, InflightGuard};
 use crate::metrics::{GaugeGuard, Metrics};
 use crate::push::Distributor;
@@ -34,6 +35,7 @@ const OFFLOAD_BYTES: usize = 2 << 20;
 
 /// All that the door needs.
 pub(crate) struct Receiver {
+    pub(crate) ha: Ha,
     pub(crate) config: Config,
     pub(crate) distributor: Distributor,
     pub(crate) limits: LimitsProvider,
@@ -64,9 +66,9 @@ async fn push(State(receiver): State<Arc<Receiver>>, request: Request) -> Respon
     metrics.inflight_bytes.set(i64::try_from(receiver.inflight.used()).unwrap_or(i64::MAX));
     metrics.request_duration.observe(receiver.clock.monotonic().saturating_sub(started).as_secs_f64());
     match (protocol, outcome) {
-        (Ok(protocol), Ok((received, refusals))) => {
-            metrics.written(received, &refusals);
-            reply::written(protocol, received, &refusals)
+        (Ok(protocol), Ok(Taken { received, refusals, deduped })) => {
+            metrics.written(received, &refusals, deduped);
+            reply::written(protocol, received, &refusals, deduped)
         }
         (protocol, Err(error)) => {
             metrics.requests_failed.inc();
@@ -77,9 +79,18 @@ async fn push(State(receiver): State<Arc<Receiver>>, request: Request) -> Respon
     }
 }
 
+/// What became of a request.
+struct Taken {
+    /// What was in it.
+    received: Counts,
+    refusals: Refusals,
+    /// What was dropped, because an equal sender is written.
+    deduped: Counts,
+}
+
 impl Receiver {
-    /// Takes one request: what was in it, and what of it was refused.
-    async fn receive(self: &Arc<Self>, protocol: Protocol, request: Request) -> Result<(Counts, Refusals), RequestError> {
+    /// Takes one request.
+    async fn receive(self: &Arc<Self>, protocol: Protocol, request: Request) -> Result<Taken, RequestError> {
         let (head, body) = request.into_parts();
         let tenant = head.extensions.get::<TenantId>().cloned().ok_or(RequestError::NoTenant)?;
         let promised = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
@@ -96,7 +107,11 @@ impl Receiver {
             self.metrics.new_series.inc_by(new_series);
             self.known.make_room();
         }
-        let good = received.minus(refusals.total());
+        let (batch, deduped) = match limits.accept_ha_samples {
+            true => self.ha.dedupe(&tenant, &limits, batch, &mut refusals).await,
+            false => (batch, Counts::default()),
+        };
+        let good = received.minus(refusals.total()).minus(deduped);
         self.take_samples(&tenant, &limits, good.samples + good.histograms + good.exemplars + batch.metadata.len() as u64)?;
         let batch = Arc::new(batch);
         // The push timeout is applied by the distributor; this one only has to be later.
@@ -104,7 +119,7 @@ impl Receiver {
         let report = self.distributor.push(&CallContext { tenant, deadline }, &batch).await?;
         tell_report(report, &batch, &mut refusals);
         drop(inflight);
-        Ok((received, refusals))
+        Ok(Taken { received, refusals, deduped })
     }
 
     /// Takes samples from what the tenant may write now.

@@ -16,12 +16,14 @@
 //! - A label block in a batch is canonical and within its tenant's limits: checked now, or found by hash among those checked before.
 //! - A bad series costs no other series of its request; a body that is not the promised message is refused as a whole.
 //! - A sample is acknowledged only when a quorum of its replicas has it, and reported as rejected only when a quorum rejected it.
+//! - Of equal senders one is written at a time ([`ha`]); what the others send is taken and dropped.
 //! - A tenant writes at most its rate and burst, over all distributors together; what is over it is refused as a whole (429).
 //! - With one ingester in the same process there is no task, no serialisation and no copy between the body and the ingester.
 
 pub mod config;
 pub mod decode;
 pub mod error;
+pub mod ha;
 mod http;
 pub mod inflight;
 pub mod metrics;

@@ -53,6 +53,7 @@ pub struct Metrics {
     pub(crate) requests_failed: Counter,
     rate_limited_requests: Counter,
     rate_limited_samples: Counter,
+    deduped_samples: Counter,
     pub(crate) request_duration: Histogram,
     pub(crate) received_bytes: Counter,
     pub(crate) decompressed_bytes: Counter,
@@ -80,6 +81,7 @@ impl Metrics {
             requests_failed: Counter::default(),
             rate_limited_requests: Counter::default(),
             rate_limited_samples: Counter::default(),
+            deduped_samples: Counter::default(),
             // 0.5 ms to 16 s.
             request_duration: Histogram::new((0..16).map(|i| 0.0005 * f64::from(1 << i))),
             received_bytes: Counter::default(),
@@ -110,6 +112,11 @@ impl Metrics {
             self.rate_limited_requests.clone(),
         );
         registry.register("rate_limited_samples", "Samples in such requests that were looked into", self.rate_limited_samples.clone());
+        registry.register(
+            "deduped_samples",
+            "Samples dropped because an equal sender is written (accept_ha_samples)",
+            self.deduped_samples.clone(),
+        );
         registry.register("request_duration_seconds", "Time to answer a write request, body included", self.request_duration.clone());
         registry.register("received_bytes", "Bytes of request bodies as received", self.received_bytes.clone());
         registry.register("decompressed_bytes", "Bytes of request bodies after decompression", self.decompressed_bytes.clone());
@@ -128,8 +135,9 @@ impl Metrics {
     }
 
     /// Counts a request that was decoded and written.
-    pub(crate) fn written(&self, received: Counts, refusals: &Refusals) {
-        let accepted = received.minus(refusals.total());
+    pub(crate) fn written(&self, received: Counts, refusals: &Refusals, deduped: Counts) {
+        let accepted = received.minus(refusals.total()).minus(deduped);
+        self.deduped_samples.inc_by(deduped.samples + deduped.histograms);
         for (counters, counts) in [(&self.received, received), (&self.accepted, accepted)] {
             let [float, histogram, exemplar] = counters;
             float.inc_by(counts.samples);

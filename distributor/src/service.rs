@@ -7,13 +7,14 @@ use axum::Router;
 use limits::LimitsProvider;
 use prometheus_client::registry::Registry;
 use ring::ClusterSnapshot;
-use rpc::{IngesterPool, WritePath};
+use rpc::{IngesterPool, KeyStore, WritePath};
 use runtime::clock::SharedClock;
 use runtime::{Shutdown, Tasks};
 use tokio::sync::watch;
 
 use crate::config::{Config, ConfigError};
 use crate::decode::{BufferPool, KnownSeries};
+use crate::ha::Ha;
 use crate::http::{self, Receiver};
 use crate::inflight::InflightBytes;
 use crate::metrics::Metrics;
@@ -29,6 +30,8 @@ pub struct Deps<'a> {
     pub tasks: Tasks,
     /// Limits of tenants.
     pub limits: LimitsProvider,
+    /// Where distributors agree on whose samples are taken of equal senders.
+    pub keys: Arc<dyn KeyStore>,
     /// Clients of ingesters.
     pub ingesters: Arc<dyn IngesterPool>,
     /// The cluster as the coordinator last told.
@@ -43,6 +46,7 @@ pub struct Deps<'a> {
 pub struct Service {
     handle: Handle,
     follower: Follower,
+    ha: Ha,
 }
 
 /// The doors of a distributor. Cheap to clone.
@@ -63,7 +67,7 @@ struct Follower {
 /// Makes a distributor. It serves at once with the cluster as it is now.
 pub fn build(config: &Config, deps: Deps<'_>) -> Result<Service, ConfigError> {
     config.validate()?;
-    let Deps { clock, tasks, limits, ingesters, mut cluster, replication_factor, registry } = deps;
+    let Deps { clock, tasks, limits, keys, ingesters, mut cluster, replication_factor, registry } = deps;
     let metrics = Metrics::new(registry);
     let max_inflight = config.max_inflight_bytes_per_ingester;
     let view = View::new(&cluster.borrow_and_update(), replication_factor, &*ingesters, max_inflight);
@@ -73,7 +77,9 @@ pub fn build(config: &Config, deps: Deps<'_>) -> Result<Service, ConfigError> {
     let distributor = Distributor::new(view, Arc::clone(&clock), tasks.clone(), metrics.clone(), config.push_timeout());
     // Only which slot of a cache a series takes depends on this number: it need not be reproducible, but unknown to senders.
     let secret = RandomState::new().hash_one(0_u8);
+    let ha = Ha::new(keys, limits.clone(), Arc::clone(&clock), secret, registry);
     let receiver = Arc::new(Receiver {
+        ha: ha.clone(),
         config: config.clone(),
         distributor: distributor.clone(),
         limits,
@@ -86,7 +92,7 @@ pub fn build(config: &Config, deps: Deps<'_>) -> Result<Service, ConfigError> {
         tasks,
     });
     let follower = Follower { cluster, view: sender, ingesters, rates, max_inflight };
-    Ok(Service { handle: Handle { distributor, receiver }, follower })
+    Ok(Service { handle: Handle { distributor, receiver }, follower, ha })
 }
 
 impl Service {
@@ -98,9 +104,10 @@ impl Service {
 
     /// Follows the cluster until shutdown is requested. Writes are served for as long as a handle lives.
     pub async fn run(self, mut shutdown: Shutdown) {
-        let Self { handle: _, mut follower } = self;
+        let Self { handle: _, mut follower, ha } = self;
         tokio::select! {
             () = shutdown.requested() => {}
+            () = ha.run() => {}
             () = follower.follow() => {
                 // The coordinator's client is gone: the last ring serves on.
                 tracing::warn!("the distributor no longer learns of changes to the cluster");
@@ -139,5 +146,10 @@ impl Handle {
     /// `POST /api/v1/push` and `/api/v1/write`. Needs the tenant as a request extension ([`model::TenantId`]).
     pub fn router(&self) -> Router {
         http::router(Arc::clone(&self.receiver))
+    }
+
+    /// `GET /distributor/ha_tracker`, for those who run the server.
+    pub fn pages(&self) -> Router {
+        crate::ha::router(self.receiver.ha.clone())
     }
 }

@@ -24,6 +24,9 @@ pub struct Config {
     pub max_inflight_push_bytes: usize,
     /// Tenants with samples in memory at a time. 100,000; an idle tenant costs about 2 KB, and is forgotten when its samples are.
     pub max_tenants: usize,
+    /// After `POST /ingester/prepare-shutdown`: how long after the bucket index was first seen to show everything it is safe to remove the ingester, in seconds. 900; 0 to 86,400.
+    /// Every querier must have read that index by then: less than a few times `querier.bucket_index_refresh_seconds`, and queries may lack samples for that long. More only takes longer.
+    pub shutdown_settle_seconds: u64,
 }
 
 /// The write-ahead log. In YAML: `ingester.wal:`.
@@ -63,6 +66,7 @@ impl Default for Config {
             snapshot_interval_seconds: 900,
             max_inflight_push_bytes: 256 << 20,
             max_tenants: 100_000,
+            shutdown_settle_seconds: 900,
         }
     }
 }
@@ -88,6 +92,9 @@ impl Config {
         if self.max_tenants == 0 {
             return Err("ingester.max_tenants must be at least 1".to_owned());
         }
+        if self.shutdown_settle_seconds > 86_400 {
+            return Err("ingester.shutdown_settle_seconds must be at most 86400".to_owned());
+        }
         if !(10..=60_000).contains(&self.wal.sync_interval_ms) {
             return Err("ingester.wal.sync_interval_ms must be 10 to 60000".to_owned());
         }
@@ -99,6 +106,10 @@ impl Config {
 
     pub(crate) fn retention_ms(&self) -> i64 {
         i64::try_from(self.block_retention_seconds.min(MAX_RETENTION_SECONDS)).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000)
+    }
+
+    pub(crate) fn shutdown_settle_ms(&self) -> i64 {
+        i64::try_from(self.shutdown_settle_seconds.min(86_400)).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000)
     }
 
     pub(crate) fn snapshot_interval(&self) -> Duration {
@@ -138,6 +149,7 @@ mod tests {
         assert!(bad(|c| c.max_inflight_push_bytes = 0).contains("max_inflight_push_bytes"));
         assert!(bad(|c| c.snapshot_interval_seconds = 0).contains("snapshot_interval_seconds"));
         assert!(bad(|c| c.max_tenants = 0).contains("max_tenants"));
+        assert!(bad(|c| c.shutdown_settle_seconds = u64::MAX).contains("shutdown_settle_seconds"));
         assert!(bad(|c| c.wal.sync_interval_ms = 0).contains("sync_interval_ms"));
         assert!(bad(|c| c.wal.segment_bytes = 10).contains("segment_bytes"));
     }

@@ -83,6 +83,12 @@ pub enum Error {
         /// What the store, or the disk, said.
         cause: String,
     },
+    /// It is to leave for good, or somebody made it READ_ONLY.
+    #[error("this ingester is read-only: it is being prepared for removal")]
+    ReadOnly,
+    /// Whether it is to leave could not be remembered, and nothing was changed.
+    #[error("what was asked for could not be written to the disk: {0}")]
+    Marker(String),
     /// Flushes take turns.
     #[error("another flush is in progress")]
     FlushInProgress,
@@ -116,6 +122,8 @@ impl From<Error> for RpcError {
             Error::InflightFull { wanted, max, .. } if wanted > max => RpcErrorKind::LimitExceeded,
             Error::Starting
             | Error::Stopping
+            | Error::ReadOnly
+            | Error::Marker(_)
             | Error::InflightFull { .. }
             | Error::TooManyQueries { .. }
             | Error::LogBehind { .. }

@@ -51,6 +51,7 @@ mod backoff;
 mod blocks;
 pub mod client;
 pub mod config;
+pub mod departure;
 pub mod error;
 pub mod grpc;
 mod inflight;
@@ -65,6 +66,7 @@ mod tenants;
 pub use blocks::Flushed;
 pub use client::InProcessPool;
 pub use config::Config;
+pub use departure::DepartureStatus;
 pub use error::{Error, StartError};
 pub use service::{Deps, Ingester, Service};
 

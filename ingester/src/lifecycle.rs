@@ -1,12 +1,14 @@
-//! From JOINING over ACTIVE to LEAVING, and which calls each state takes.
+//! From JOINING over ACTIVE to LEAVING, with a way over READ_ONLY to GONE, and which calls each state takes.
 //!
 //! | | pushes | queries |
 //! |---|---|---|
 //! | JOINING: the log is being replayed | taken | wait for the end of the replay, at most until their deadline |
 //! | ACTIVE | taken | taken |
+//! | READ_ONLY: it is to leave for good (`crate::departure`), and may be replaying still | refused; those in progress end | as the replay allows |
+//! | GONE: everything is in the object store | refused | taken, though nobody asks any more |
 //! | LEAVING: drains, then syncs the log | refused; those in progress end | taken until the process ends; refused if the replay had not ended |
 //!
-//! An ingester that stops does not leave the ring: it keeps its place, and its samples are on its disk for when it is back.
+//! An ingester that stops does not leave the ring: it keeps its place, and its samples are on its disk for when it is back. Only one that is GONE leaves it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -41,10 +43,10 @@ enum Contents {
 pub(crate) struct PushGuard(Arc<Lifecycle>);
 
 impl Lifecycle {
-    /// JOINING.
-    pub(crate) fn new() -> Arc<Self> {
+    /// JOINING, or READ_ONLY for one that is to leave.
+    pub(crate) fn new(to_leave: bool) -> Arc<Self> {
         Arc::new(Self {
-            state: watch::Sender::new(InstanceState::Joining),
+            state: watch::Sender::new(if to_leave { InstanceState::ReadOnly } else { InstanceState::Joining }),
             contents: watch::Sender::new(Contents::Restoring),
             pushes: AtomicUsize::new(0),
             drained: Notify::new(),
@@ -59,10 +61,38 @@ impl Lifecycle {
         self.state.subscribe()
     }
 
-    /// ACTIVE: the heads hold everything.
+    /// The heads hold everything: JOINING becomes ACTIVE.
     pub(crate) fn restored(&self) {
         self.contents.send_replace(Contents::Complete);
-        self.state.send_replace(InstanceState::Active);
+        self.turn(&[InstanceState::Joining], InstanceState::Active);
+    }
+
+    /// Takes no more pushes.
+    pub(crate) fn read_only(&self) {
+        self.turn(&[InstanceState::Joining, InstanceState::Active], InstanceState::ReadOnly);
+    }
+
+    /// Takes pushes again.
+    pub(crate) fn read_write(&self) {
+        self.turn(&[InstanceState::ReadOnly, InstanceState::Gone], InstanceState::Joining);
+        if self.is_complete() {
+            self.turn(&[InstanceState::Joining], InstanceState::Active);
+        }
+    }
+
+    /// READ_ONLY becomes GONE: nobody needs what is here.
+    pub(crate) fn gone(&self) {
+        self.turn(&[InstanceState::ReadOnly], InstanceState::Gone);
+    }
+
+    fn turn(&self, from: &[InstanceState], to: InstanceState) {
+        self.state.send_if_modified(|state| {
+            let turns = from.contains(state);
+            if turns {
+                *state = to;
+            }
+            turns
+        });
     }
 
     /// LEAVING, from whichever state.
@@ -83,6 +113,7 @@ impl Lifecycle {
         let guard = PushGuard(Arc::clone(self));
         match self.state() {
             InstanceState::Joining | InstanceState::Active => Ok(guard),
+            InstanceState::ReadOnly | InstanceState::Gone => Err(Error::ReadOnly),
             InstanceState::Leaving | InstanceState::Unhealthy => Err(Error::Stopping),
         }
     }
@@ -146,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_state_takes_what_it_may() {
-        let lifecycle = Lifecycle::new();
+        let lifecycle = Lifecycle::new(false);
         drop(lifecycle.enter_push().unwrap());
         assert!(matches!(lifecycle.complete(Duration::ZERO).await, Err(Error::Starting)));
         let mut query = Box::pin(lifecycle.complete(Duration::MAX));
@@ -166,9 +197,30 @@ mod tests {
         assert_eq!(lifecycle.pushes(), 0);
     }
 
+    #[test]
+    fn who_is_to_leave_takes_no_pushes_and_may_be_called_back() {
+        let lifecycle = Lifecycle::new(true);
+        assert!(matches!(lifecycle.enter_push(), Err(Error::ReadOnly)));
+        lifecycle.restored();
+        assert_eq!(lifecycle.state(), InstanceState::ReadOnly, "the end of the replay changes nothing");
+        lifecycle.gone();
+        assert_eq!(lifecycle.state(), InstanceState::Gone);
+        assert!(matches!(lifecycle.enter_push(), Err(Error::ReadOnly)));
+        lifecycle.read_write();
+        assert_eq!(lifecycle.state(), InstanceState::Active);
+        lifecycle.gone();
+        assert_eq!(lifecycle.state(), InstanceState::Active, "only from READ_ONLY");
+        lifecycle.leave();
+        lifecycle.read_only();
+        assert_eq!(lifecycle.state(), InstanceState::Leaving);
+        let replaying = Lifecycle::new(true);
+        replaying.read_write();
+        assert_eq!(replaying.state(), InstanceState::Joining);
+    }
+
     #[tokio::test]
     async fn queries_that_wait_are_told_when_it_ends_before_it_was_whole() {
-        let lifecycle = Lifecycle::new();
+        let lifecycle = Lifecycle::new(false);
         let mut query = Box::pin(lifecycle.complete(Duration::MAX));
         assert!(futures::poll!(&mut query).is_pending());
         lifecycle.leave();

@@ -209,6 +209,8 @@ impl Metrics {
             Some(
                 Error::Starting
                 | Error::Stopping
+                | Error::ReadOnly
+                | Error::Marker(_)
                 | Error::Unreadable(_)
                 | Error::Cut { .. }
                 | Error::NotShipped { .. }

@@ -20,6 +20,7 @@ use tsdb::{Generation, Wal, WalConfig};
 
 use crate::blocks::BlockStore;
 use crate::config::Config;
+use crate::departure::{Departure, Marker};
 use crate::error::StartError;
 use crate::inflight::InflightBytes;
 use crate::lifecycle::Lifecycle;
@@ -93,6 +94,9 @@ pub(crate) struct Shared {
     pub(crate) query_pool: CpuPool,
     pub(crate) limits: LimitsProvider,
     pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) departure: Departure,
+    /// How long after the index showed a block every querier knows.
+    pub(crate) settle_ms: i64,
     pub(crate) inflight: Arc<InflightBytes>,
     pub(crate) open_queries: Arc<Semaphore>,
     pub(crate) tenants: Tenants,
@@ -121,6 +125,7 @@ impl Service {
         let wal = WalConfig { first_generation: Generation(newest.saturating_add(1)), ..config.wal(deps.wal_salt) };
         let (wal, replay) = Wal::open(deps.data_dir.join(WAL_DIR), wal, deps.fs).map_err(StartError::Open)?;
         let retention_ms = config.retention_ms();
+        let departure = Departure::new(Marker::new(Arc::clone(&blocks.fs), deps.data_dir.clone()));
         let shared = Arc::new(Shared {
             tenants: Tenants::new(config.max_tenants, deps.limits.clone()),
             clock: deps.clock,
@@ -128,7 +133,9 @@ impl Service {
             push_pool: deps.push_pool,
             query_pool: deps.query_pool,
             limits: deps.limits,
-            lifecycle: Lifecycle::new(),
+            lifecycle: Lifecycle::new(departure.is_requested()),
+            departure,
+            settle_ms: config.shutdown_settle_ms(),
             inflight: InflightBytes::new(config.max_inflight_push_bytes),
             open_queries: Arc::new(Semaphore::new(MAX_OPEN_QUERIES)),
             outcomes: Outcomes::default(),
@@ -172,6 +179,7 @@ impl Service {
                 () = upkeep::run(&shared) => {}
                 () = crate::blocks::run(&shared) => {}
                 () = crate::ship::run(&shared) => {}
+                () = crate::departure::run(&shared) => {}
             }
         }
         shared.stop().await;

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod crash;
+mod departure;
 mod drain;
 mod failures;
 mod grpc;

@@ -30,6 +30,9 @@ pub enum Command {
     /// Check limits of tenants.
     #[command(subcommand)]
     Limits(LimitsCommand),
+    /// Look at the coordinator group and change its members.
+    #[command(subcommand)]
+    Coordinator(CoordinatorCommand),
     /// Work with PromQL: run test scripts, format and parse expressions.
     #[command(subcommand)]
     Promql(PromqlCommand),
@@ -86,6 +89,58 @@ pub enum LimitsCommand {
     Check {
         /// The overrides file.
         file: PathBuf,
+    },
+}
+
+/// Which coordinator group.
+#[derive(Debug, Args)]
+pub struct GroupArgs {
+    /// gRPC addresses of any of its members, comma separated.
+    #[arg(long, default_value = "127.0.0.1:9095")]
+    pub coordinators: String,
+}
+
+/// What to do with the coordinator group.
+#[derive(Debug, Subcommand)]
+pub enum CoordinatorCommand {
+    /// Show all members: leader, term, log, lag of each, the cluster's id.
+    Status {
+        /// The group.
+        #[command(flatten)]
+        group: GroupArgs,
+        /// As JSON: what each member says of itself.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a running coordinator with an empty data directory a member: a learner first, a voter when it has caught up.
+    Add {
+        /// The group.
+        #[command(flatten)]
+        group: GroupArgs,
+        /// host:port of the new member's gRPC listener, as the others reach it.
+        #[arg(long)]
+        address: String,
+    },
+    /// Take a member out of the group. Refused where most of those left do not answer.
+    Remove {
+        /// The group.
+        #[command(flatten)]
+        group: GroupArgs,
+        /// The member's address, as `status` shows it.
+        #[arg(long)]
+        address: String,
+        /// Also if most of those left do not answer now.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make another voter the leader. Changes of the cluster wait for about two seconds.
+    Transfer {
+        /// The group.
+        #[command(flatten)]
+        group: GroupArgs,
+        /// The address of the next leader.
+        #[arg(long)]
+        address: String,
     },
 }
 

@@ -17,7 +17,10 @@ use limits::LimitsProvider;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use ring::{InstanceId, InstanceState, Role};
-use rpc::{Channels, ClusterIdentity, ClusterWatch, CoordinatorClient, GrpcCoordinatorClient, GrpcIngesterPool, IngesterPool, Membership};
+use rpc::{
+    Channels, ClusterIdentity, ClusterWatch, CoordinatorClient, CoordinatorOperator, GrpcCoordinatorClient, GrpcIngesterPool, IngesterPool,
+    KeyStore, Membership,
+};
 use runtime::clock::{SharedClock, SystemClock};
 use runtime::{Shutdown, ShutdownTrigger, Tasks};
 use tokio::net::TcpListener;
@@ -54,6 +57,7 @@ pub struct Server {
     http: JoinHandle<()>,
     ruler: Option<Stage>,
     ingester: Option<Stage>,
+    own_ingester: Option<ingester::Ingester>,
     grpc: Stage,
     members: Members,
     coordinator: Option<coordinator::Coordinator>,
@@ -126,8 +130,9 @@ impl Server {
             config: parts.config.clone(),
             registry,
             readiness: parts.readiness.clone(),
-            snapshot: built.watch.receiver(),
             ingester: built.ingester.clone(),
+            watch: built.watch.clone(),
+            operator: Arc::clone(&built.operator),
             limits: parts.limits.clone(),
             clock: Arc::clone(&parts.clock),
             started_ms: parts.clock.now_ms(),
@@ -151,6 +156,7 @@ impl Server {
             http,
             ruler: built.ruler.take(),
             ingester: built.ingester_stage.take(),
+            own_ingester: built.ingester.take(),
             grpc,
             members,
             coordinator: built.coordinator.take(),
@@ -189,12 +195,16 @@ impl Server {
         if let Some(ruler) = self.ruler {
             ruler.end(self.drain_timeout, "ruler").await;
         }
-        self.members.set_ingester_state(InstanceState::Leaving, GOODBYE).await;
+        // One whose data is in the object store, where every querier finds it, does not come back.
+        let gone = self.own_ingester.is_some_and(|ingester| ingester.state() == InstanceState::Gone);
+        if !gone {
+            self.members.set_ingester_state(InstanceState::Leaving, GOODBYE).await;
+        }
         if let Some(ingester) = self.ingester {
             ingester.end(self.drain_timeout, "ingester").await;
         }
         self.grpc.end(GOODBYE, "gRPC listener").await;
-        self.members.leave(GOODBYE).await;
+        self.members.leave(gone, GOODBYE).await;
         self.last.fire();
         if let Some(coordinator) = self.coordinator
             && let Err(error) = coordinator.stop().await
@@ -215,6 +225,7 @@ struct Built {
     routes: Routes,
     services: RoutesBuilder,
     client: Arc<dyn CoordinatorClient>,
+    operator: Arc<dyn CoordinatorOperator>,
     watch: ClusterWatch,
     coordinator: Option<coordinator::Coordinator>,
     ingester: Option<ingester::Ingester>,
@@ -237,10 +248,14 @@ impl Built {
             true => Some(roles::coordinator(parts, &mut registry, &mut services).await?),
             false => None,
         };
-        let client: Arc<dyn CoordinatorClient> = match &coordinator {
-            Some(own) if addresses.len() <= 1 => Arc::new(own.handle()),
-            _ => Arc::new(GrpcCoordinatorClient::new(addresses, parts.channels.clone(), Arc::clone(&parts.clock), parts.cluster.clone())),
+        let group = match &coordinator {
+            Some(own) if addresses.len() <= 1 => Group::of(own.handle()),
+            _ => {
+                let (channels, clock) = (parts.channels.clone(), Arc::clone(&parts.clock));
+                Group::of(GrpcCoordinatorClient::new(addresses, channels, clock, parts.cluster.clone()))
+            }
         };
+        let Group { client, operator, keys } = group;
         let watch =
             ClusterWatch::start(Arc::clone(&client), parts.cluster.clone(), Arc::clone(&parts.clock), &parts.tasks, parts.last.clone());
 
@@ -261,7 +276,7 @@ impl Built {
         // A ruler queries and writes by itself, also where it is alone.
         let rules = target.has(Target::Ruler);
         let distributor = match rules || target.has(Target::Distributor) {
-            true => Some(roles::distributor(parts, &mut registry, &watch, Arc::clone(&pool))?),
+            true => Some(roles::distributor(parts, &mut registry, &watch, Arc::clone(&pool), keys)?),
             false => None,
         };
         let querier = match rules || target.has(Target::Querier) {
@@ -273,12 +288,27 @@ impl Built {
             let (handle, stage) = roles::ruler(parts, &mut registry, &mut services, &watch, bucket.clone(), distributor, querier)?;
             (routes.rules, routes.rules_config, ruler) = (Some(handle.router()), Some(handle.config_router()), Some(stage));
         }
+        routes.distributor = distributor.as_ref().filter(|_| target.has(Target::Distributor)).map(distributor::Handle::pages);
         routes.write = distributor.filter(|_| target.has(Target::Distributor)).map(|d| d.router());
         routes.query = querier.filter(|_| target.has(Target::Querier)).map(querier::http::router);
         if target.has(Target::Compactor) {
             routes.compactor = Some(roles::compactor(parts, &mut registry, &watch, bucket.clone())?);
         }
-        Ok(Self { registry, http_metrics, routes, services, client, watch, coordinator, ingester, ingester_stage, ruler })
+        Ok(Self { registry, http_metrics, routes, services, client, operator, watch, coordinator, ingester, ingester_stage, ruler })
+    }
+}
+
+/// The coordinator group, from all its sides.
+struct Group {
+    client: Arc<dyn CoordinatorClient>,
+    operator: Arc<dyn CoordinatorOperator>,
+    keys: Arc<dyn KeyStore>,
+}
+
+impl Group {
+    fn of<T: CoordinatorClient + CoordinatorOperator + KeyStore>(group: T) -> Self {
+        let group = Arc::new(group);
+        Self { client: Arc::clone(&group) as _, operator: Arc::clone(&group) as _, keys: group }
     }
 }
 

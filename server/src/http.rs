@@ -19,9 +19,11 @@ mod flush;
 mod instrument;
 mod limits_page;
 mod listener;
+mod prepare_shutdown;
 mod process_metrics;
 pub mod readiness;
 mod ring_page;
+mod same_origin;
 mod status;
 mod tenant;
 
@@ -41,6 +43,8 @@ pub struct Routes {
     pub rules: Option<Router>,
     /// Stored rule groups, full paths.
     pub rules_config: Option<Router>,
+    /// Pages of the distributor, full paths.
+    pub distributor: Option<Router>,
     /// Pages of the compactor, full paths.
     pub compactor: Option<Router>,
 }
@@ -72,13 +76,14 @@ pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: 
         .route("/metrics", get(admin::metrics))
         .route("/config", get(admin::config))
         .route("/runtime_config", get(limits_page::runtime_config))
-        .route("/ring", get(admin::ring))
+        .route("/ring", get(ring_page::show).post(ring_page::act))
         .route("/ingester/flush", post(flush::flush))
+        .route("/ingester/prepare-shutdown", get(prepare_shutdown::status).post(prepare_shutdown::prepare).delete(prepare_shutdown::cancel))
         .nest("/api/v1/status", status())
         .nest("/prometheus/api/v1/status", status())
         .route("/alertmanager/api/v1/status/buildinfo", get(buildinfo::buildinfo))
         .with_state(Arc::new(admin));
-    let operating = operating.merge(routes.compactor.unwrap_or_default());
+    let operating = operating.merge(routes.distributor.unwrap_or_default()).merge(routes.compactor.unwrap_or_default());
     // Small answers cost more to compress than to send.
     let compression = CompressionLayer::new().gzip(true).compress_when(SizeAbove::new(1_024).and(not_yet_encoded));
     tenanted

@@ -7,7 +7,7 @@ use clap::Parser;
 use runtime::ShutdownTrigger;
 use runtime::telemetry::{Telemetry, TelemetryOptions};
 use server::cli::{Cli, Command, ConfigCommand, RunArgs};
-use server::{Config, Server, block_command, config, graph, limits_command, promql_command, rules_command, signals};
+use server::{Config, Server, block_command, config, coordinator_command, graph, limits_command, promql_command, rules_command, signals};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Rules(command) => rules_command::run(command, &mut std::io::stdout().lock()).map(ExitCode::from),
         Command::Config(ConfigCommand::Reference) => config::reference::print(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
         Command::Limits(command) => limits_command::run(command, &mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
+        Command::Coordinator(command) => coordinator_command::run(command, &mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
         Command::Block(command) => block_command::run(command, &mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
     };
     match result {

@@ -36,6 +36,17 @@ impl Node {
         Ok(Self { name: name.to_owned(), args: all, env: Vec::new(), dir, http, grpc, process: None })
     }
 
+    /// The node with another address for gRPC, and these arguments as well.
+    #[must_use]
+    pub fn at(mut self, grpc: &str, args: &[&str]) -> Self {
+        for arg in self.args.iter_mut().filter(|arg| **arg == self.grpc) {
+            grpc.clone_into(arg);
+        }
+        grpc.clone_into(&mut self.grpc);
+        self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        self
+    }
+
     /// The node with a further environment variable.
     #[must_use]
     pub fn with_env(mut self, name: &str, value: &str) -> Self {

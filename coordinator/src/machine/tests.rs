@@ -14,6 +14,7 @@ fn register(role: Role, name: &str) -> Command {
         zone: "a".to_owned(),
         state: InstanceState::Active,
         now_ms: 1_000,
+        version: String::new(),
     }
 }
 
@@ -40,7 +41,7 @@ fn no_two_registrations_share_an_epoch_and_the_old_one_is_fenced() {
     let again = epoch(&state.apply(register(Role::Ingester, "i-0")));
     assert!(first < other && other < again);
     let member = member(Role::Ingester, "i-0");
-    let refused = Applied { reply: Reply::Fenced { current: Some(again) }, member: None };
+    let refused = Applied { reply: Reply::Fenced { current: Some(again) }, member: None, keys: Vec::new() };
     let version = state.header().version;
     assert_eq!(state.apply(Command::SetState { member: member.clone(), epoch: first, state: InstanceState::Leaving }), refused);
     assert_eq!(state.apply(Command::Deregister { member: member.clone(), epoch: first }), refused);
@@ -55,7 +56,7 @@ fn no_two_registrations_share_an_epoch_and_the_old_one_is_fenced() {
 
 #[test]
 fn an_ingester_that_expired_keeps_its_place_and_becomes_what_it_was() {
-    for before in [InstanceState::Joining, InstanceState::Active, InstanceState::Leaving] {
+    for before in [InstanceState::Joining, InstanceState::Active, InstanceState::Leaving, InstanceState::ReadOnly] {
         let mut state = State::default();
         let epoch = epoch(&state.apply(register(Role::Ingester, "i-0")));
         let member = member(Role::Ingester, "i-0");
@@ -128,4 +129,38 @@ fn states_and_commands_survive_being_written() {
         serde_json::to_string(&register(Role::Ingester, "a")).unwrap(),
         r#"{"Register":{"id":"a","role":"ingester","address":"127.0.0.1:9095","zone":"a","state":"ACTIVE","now_ms":1000}}"#
     );
+}
+
+#[test]
+fn read_only_by_order_holds_over_restarts_and_expiry() {
+    use InstanceState::{Active, Gone, Joining, ReadOnly, Unhealthy};
+    let mut state = State::default();
+    let member = member(Role::Ingester, "i-0");
+    let first = epoch(&state.apply(register(Role::Ingester, "i-0")));
+    let shown = |state: &State| state.get(&member).unwrap().instance.state;
+    let order = |epoch, read_only| Command::Order { member: member.clone(), epoch, read_only };
+    assert_eq!(state.apply(order(first + 1, true)).reply, Reply::Fenced { current: Some(first) });
+    state.apply(order(first, true));
+    assert_eq!(shown(&state), ReadOnly);
+    state.apply(Command::Expire { member: member.clone(), epoch: first });
+    assert_eq!(shown(&state), Unhealthy);
+    let again = epoch(&state.apply(register(Role::Ingester, "i-0")));
+    assert_eq!(shown(&state), ReadOnly, "a restart does not undo it");
+    for (own, seen) in [(Joining, ReadOnly), (Active, ReadOnly), (Gone, Gone), (Active, ReadOnly)] {
+        state.apply(Command::SetState { member: member.clone(), epoch: again, state: own });
+        assert_eq!(shown(&state), seen, "{own:?}");
+    }
+    state.apply(Command::Expire { member: member.clone(), epoch: again });
+    state.apply(order(again, false));
+    assert_eq!(shown(&state), Unhealthy);
+    state.apply(Command::Revive { member: member.clone(), epoch: again });
+    assert_eq!(shown(&state), Active);
+}
+
+#[test]
+fn a_state_of_before_is_read() {
+    let old = r#"{"cluster_id":"c","version":4,"last_epoch":2,"members":[{"instance":{"id":"a","role":"ingester","address":"h:1","zone":"z","state":"UNHEALTHY","epoch":2,"registered_at_ms":0},"before":"ACTIVE"}]}"#;
+    let state: State = serde_json::from_str(old).unwrap();
+    assert_eq!(state.get(&member(Role::Ingester, "a")).unwrap().own_state(), InstanceState::Active);
+    assert_eq!(serde_json::from_str::<State>(&serde_json::to_string(&state).unwrap()).unwrap(), state);
 }

@@ -37,18 +37,20 @@ impl Node {
             entropy: u128::from(listener.local_addr().unwrap().port()),
             address,
             members,
+            replication_factor: 3,
             channels: Channels::new(Arc::clone(&clock)),
             clock,
             tasks: tasks.clone(),
             cluster: ClusterIdentity::new(),
             shutdown: shutdown.clone(),
         };
-        let config = Config { lease_ttl_seconds: 1 };
+        let config = Config { lease_ttl_seconds: 1, ..Config::default() };
         let coordinator = Coordinator::start(&config, deps, &mut Registry::default()).await.unwrap();
-        let (door, raft) = coordinator.grpc();
+        let (door, raft, operator) = coordinator.grpc();
         let serve = tonic::transport::Server::builder()
             .add_service(door)
             .add_service(raft)
+            .add_service(operator)
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move { shutdown.requested().await });
         let server = tokio::spawn(async move { serve.await.unwrap() });
         Self { coordinator, server, trigger, tasks }
@@ -250,10 +252,12 @@ async fn a_follower_names_the_leader() {
     client(&addresses[follower..=follower]).register(ingester("i-0")).await.unwrap();
     // A message of another cluster is refused by raft's door.
     let channel = Channels::new(SystemClock::shared()).get(&addresses[leader]).unwrap();
-    let foreign = proto::coordinator::RaftMessage { cluster_id: "another".to_owned(), payload: Vec::new() };
+    let foreign = proto::coordinator::RaftMessage { cluster_id: "another".to_owned(), payload: Vec::new(), node: 0 };
     let refused = proto::coordinator::raft_client::RaftClient::new(channel).vote(foreign).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
     for node in nodes {
         node.stop().await;
     }
 }
+
+mod members;

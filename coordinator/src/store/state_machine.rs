@@ -17,11 +17,15 @@ use crate::machine::{Applied, Header, MemberKey, Record, Reply, State};
 use crate::raft::Types;
 use crate::store::snapshot::{decode, encode};
 use crate::store::{Db, Durability, Op, SNAPSHOT, STATE, StoreError, from_json, put};
+use rpc::KeyEntry;
 
 const HEAD_KEY: &[u8] = b"head";
 const MEMBER_PREFIX: &[u8] = b"member/";
 /// Greater than every key of an instance.
 const MEMBER_END: &[u8] = b"member0";
+const VALUE_PREFIX: &[u8] = b"value/";
+/// Greater than the key of every small value.
+const VALUE_END: &[u8] = b"value0";
 const META_KEY: &[u8] = b"meta";
 const DATA_KEY: &[u8] = b"data";
 
@@ -33,12 +37,20 @@ pub(crate) struct SharedState {
     /// Written by the state machine only; held for moments, never across an await.
     pub(crate) state: Arc<RwLock<State>>,
     snapshots: Arc<watch::Sender<Arc<ClusterSnapshot>>>,
+    /// The last version of the small values.
+    keys: Arc<watch::Sender<u64>>,
 }
 
 impl SharedState {
     fn new(state: State) -> Self {
         let (snapshots, _) = watch::channel(Arc::new(state.snapshot()));
-        Self { state: Arc::new(RwLock::new(state)), snapshots: Arc::new(snapshots) }
+        let keys = watch::Sender::new(state.header().keys.last);
+        Self { state: Arc::new(RwLock::new(state)), snapshots: Arc::new(snapshots), keys: Arc::new(keys) }
+    }
+
+    /// Follows the last version of the small values; the current one counts as seen.
+    pub(crate) fn subscribe_keys(&self) -> watch::Receiver<u64> {
+        self.keys.subscribe()
     }
 
     /// Follows the snapshots; the current one counts as seen.
@@ -47,12 +59,17 @@ impl SharedState {
     }
 
     fn publish(&self) {
-        let snapshot = self.state.read().snapshot();
-        self.snapshots.send_if_modified(|current| {
-            let changed = **current != snapshot;
-            *current = Arc::new(snapshot);
-            changed
-        });
+        let state = self.state.read();
+        self.keys.send_if_modified(|last| std::mem::replace(last, state.header().keys.last) != state.header().keys.last);
+        // Whatever a watcher sees changes the version, and most changes of small values are none of it.
+        let header = state.header();
+        let known = |current: &ClusterSnapshot| current.version == header.version && current.cluster_id == header.cluster_id;
+        if known(&self.snapshots.borrow()) {
+            return;
+        }
+        let snapshot = Arc::new(state.snapshot());
+        drop(state);
+        self.snapshots.send_replace(snapshot);
     }
 }
 
@@ -85,7 +102,15 @@ impl StateMachine {
             }
             Ok(ours)
         })?;
-        let shared = SharedState::new(State::of(head.header, records));
+        let mut values: Vec<(String, KeyEntry)> = Vec::new();
+        db.scan(STATE, VALUE_PREFIX, |key, value| {
+            let name = key.strip_prefix(VALUE_PREFIX);
+            if let Some(name) = name {
+                values.push((String::from_utf8_lossy(name).into_owned(), from_json(key, value)?));
+            }
+            Ok(name.is_some())
+        })?;
+        let shared = SharedState::new(State::of(head.header, records, values));
         Ok(Self { db, shared, applied: head.applied, membership: head.membership })
     }
 
@@ -104,7 +129,13 @@ impl StateMachine {
             }
             EntryPayload::Normal(command) => {
                 let mut state = self.shared.state.write();
-                let Applied { reply, member } = state.apply(command);
+                let Applied { reply, member, keys } = state.apply(command);
+                for key in keys {
+                    ops.push(match state.keys().get(&key) {
+                        Some(entry) => put(STATE, &value_key(&key), entry)?,
+                        None => Op::Delete(STATE, value_key(&key)),
+                    });
+                }
                 if let Some(member) = member {
                     ops.push(match state.get(&member) {
                         Some(record) => put(STATE, &member_key(&member), record)?,
@@ -135,7 +166,13 @@ impl StateMachine {
 
     async fn install(&mut self, meta: &Meta, bytes: Vec<u8>) -> Result<(), StoreError> {
         let state = decode(&bytes)?;
-        let mut ops = vec![Op::DeleteRange(STATE, MEMBER_PREFIX.to_vec(), MEMBER_END.to_vec())];
+        let mut ops = vec![
+            Op::DeleteRange(STATE, MEMBER_PREFIX.to_vec(), MEMBER_END.to_vec()),
+            Op::DeleteRange(STATE, VALUE_PREFIX.to_vec(), VALUE_END.to_vec()),
+        ];
+        for (key, entry) in state.keys().rows() {
+            ops.push(put(STATE, &value_key(key), entry)?);
+        }
         for (member, record) in state.records() {
             ops.push(put(STATE, &member_key(member), record)?);
         }
@@ -156,6 +193,10 @@ impl StateMachine {
         let data = self.db.get(SNAPSHOT, DATA_KEY)?;
         Ok(meta.zip(data).map(|(meta, data)| Snapshot { meta, snapshot: Box::new(Cursor::new(data)) }))
     }
+}
+
+fn value_key(key: &str) -> Vec<u8> {
+    [VALUE_PREFIX, key.as_bytes()].concat()
 }
 
 fn member_key((role, id): &MemberKey) -> Vec<u8> {

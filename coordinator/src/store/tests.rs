@@ -44,6 +44,7 @@ fn register(index: u64, name: &str) -> Entry<Types> {
         zone: "a".to_owned(),
         state: InstanceState::Joining,
         now_ms: 5,
+        version: String::new(),
     };
     Entry { log_id: id(index), payload: EntryPayload::Normal(command) }
 }

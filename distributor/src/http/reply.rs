@@ -22,13 +22,16 @@ const RETRY_AFTER_SECONDS: u64 = 1;
 /// The answer to a request that was decoded and written, in part or in full.
 ///
 /// In 1.0 exemplars are an extra that a sender does not expect to hear about, as in Prometheus's receiver; in 2.0 they are told.
-pub(super) fn written(protocol: Protocol, received: Counts, refusals: &Refusals) -> Response {
+///
+/// What was dropped because an equal sender is written counts as written: to this sender it is done.
+pub(super) fn written(protocol: Protocol, received: Counts, refusals: &Refusals, deduped: Counts) -> Response {
     let refused = refusals.total();
     let told = match protocol {
         Protocol::V1 => refused.samples > 0 || refused.histograms > 0,
         Protocol::V2 => !refused.is_zero() || refusals.has(model::RejectReason::EmptySeries),
     };
     let response = match told {
+        false if !deduped.is_zero() && deduped == received => StatusCode::ACCEPTED.into_response(),
         false => StatusCode::NO_CONTENT.into_response(),
         true => (StatusCode::BAD_REQUEST, refusals.to_text(received)).into_response(),
     };

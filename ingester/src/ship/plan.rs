@@ -56,6 +56,14 @@ impl Stage {
         !shown && end_ms.saturating_add(retention_ms) <= now_ms && block.timestamp_ms().saturating_add(OVERDUE_AFTER_MS) <= now_ms
     }
 
+    /// Since when the index is known to show it.
+    pub(crate) fn shown_at(self) -> Option<i64> {
+        match self {
+            Self::Shown { at_ms } => Some(at_ms),
+            Self::Waiting { .. } | Self::Stored { .. } => None,
+        }
+    }
+
     pub(crate) fn is_waiting(self) -> bool {
         matches!(self, Self::Waiting { .. })
     }
@@ -76,6 +84,8 @@ pub(crate) enum Effort {
     Due,
     /// All.
     Now,
+    /// All, and the index is read if it does not show one of them.
+    Look,
 }
 
 /// What a tenant's round does: whether a block is brought to the store, in their order, and whether the index is looked at afterwards.
@@ -87,7 +97,12 @@ pub(crate) struct Plan {
 
 /// Plans a round for a tenant's blocks, the oldest first. `looked_ms` is when its index was last read.
 pub(crate) fn plan(blocks: &[OnItsWay], looked_ms: Option<i64>, effort: Effort, now_ms: i64) -> Plan {
-    let tried = |block: &OnItsWay| block.stage.is_waiting() && (effort == Effort::Now || block.backoff.is_over(now_ms));
+    let tried = |block: &OnItsWay| block.stage.is_waiting() && (effort != Effort::Due || block.backoff.is_over(now_ms));
+    if effort == Effort::Look {
+        // Those that are shipped now are looked for as well: nobody else asks so often.
+        let look = blocks.iter().any(|block| block.stage.shown_at().is_none());
+        return Plan { ship: blocks.iter().enumerate().filter(|(_, block)| tried(block)).map(|(i, _)| i).collect(), look };
+    }
     let may_look = looked_ms.is_none_or(|at| at.saturating_add(LOOK_EVERY_MS) <= now_ms);
     let unseen = |block: &OnItsWay| matches!(block.stage, Stage::Stored { at_ms } if at_ms.saturating_add(LOOK_AFTER_MS) <= now_ms);
     let ship = blocks.iter().enumerate().filter(|(_, block)| tried(block)).map(|(i, _)| i);

@@ -45,6 +45,11 @@ impl Shared {
         self.ship_all(tenants, Effort::Now).await
     }
 
+    /// The same, and reads the index of those whose blocks it has not shown.
+    pub(crate) async fn look_now(&self, tenants: Vec<(TenantId, Arc<Tenant>)>) -> Result<(), (TenantId, Failure)> {
+        self.ship_all(tenants, Effort::Look).await
+    }
+
     async fn ship_all(&self, tenants: Vec<(TenantId, Arc<Tenant>)>, effort: Effort) -> Result<(), (TenantId, Failure)> {
         let (failing, first) = (AtomicBool::new(false), Mutex::new(Ok(())));
         let ship = async |(id, tenant): (TenantId, Arc<Tenant>)| {

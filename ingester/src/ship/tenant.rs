@@ -61,7 +61,7 @@ impl TenantShipping {
     async fn turn(&self, effort: Effort) -> Option<MutexGuard<'_, Turn>> {
         match effort {
             Effort::Due => self.0.try_lock().ok(),
-            Effort::Now => Some(self.0.lock().await),
+            Effort::Now | Effort::Look => Some(self.0.lock().await),
         }
     }
 }

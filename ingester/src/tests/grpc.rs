@@ -66,6 +66,7 @@ impl Remote {
 fn raw_request<M>(message: M) -> tonic::Request<M> {
     let mut request = tonic::Request::new(message);
     request.metadata_mut().insert("x-scope-orgid", "a".parse().unwrap());
+    request.metadata_mut().insert("x-plimsoll-cluster", "blue".parse().unwrap());
     request
 }
 
@@ -177,8 +178,14 @@ async fn lies_are_refused_and_the_rest_goes_on() {
     let matchers = vec![wire::Matcher { op: 9, ..wire::Matcher::default() }];
     let status = raw.select(raw_request(wire::SelectRequest { matchers, ..wire::SelectRequest::default() })).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::InvalidArgument);
-    let status = raw.push(tonic::Request::new(honest())).await.unwrap_err();
+    let mut nobody = raw_request(honest());
+    nobody.metadata_mut().remove("x-scope-orgid");
+    let status = raw.push(nobody).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::InvalidArgument, "no tenant");
+    let mut lost = raw_request(honest());
+    lost.metadata_mut().remove("x-plimsoll-cluster");
+    let status = raw.push(lost).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::FailedPrecondition, "no cluster");
     let status = raw.label_values(raw_request(wire::LabelValuesRequest::default())).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::InvalidArgument);
     assert!(remote.rig.all("a").await.is_empty());

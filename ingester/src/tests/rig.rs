@@ -55,7 +55,7 @@ impl Rig {
         let ingester = service.ingester();
         let (trigger, shutdown) = ShutdownTrigger::new();
         let running = tokio::spawn(service.run(shutdown));
-        ingester.watch_state().wait_for(|state| *state == InstanceState::Active).await.unwrap();
+        ingester.watch_state().wait_for(|state| *state != InstanceState::Joining).await.unwrap();
         Self { ingester, clock, fs: options.fs, bucket, registry, trigger, running }
     }
 

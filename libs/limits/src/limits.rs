@@ -18,6 +18,18 @@ pub struct Limits {
     /// Samples that may come at once after a pause, at each distributor. 10,000,000: ten seconds of the rate, so that a sender that was cut off catches up.
     /// Lower than what one request has: that request never passes (413).
     pub ingestion_burst_size: u64,
+    /// Whether samples of several equal senders ("replicas", such as two Prometheus servers that scrape the same targets) are taken from one of them at a time. Off. On: series with both
+    /// of the labels below are, and the label of the replica is taken off; others are as ever.
+    pub accept_ha_samples: bool,
+    /// The label that names a group of replicas. `cluster`.
+    pub ha_cluster_label: String,
+    /// The label that names a replica within its group. `__replica__`.
+    pub ha_replica_label: String,
+    /// Groups of replicas. 100; 0 is no limit. Series of more groups are refused.
+    pub ha_max_clusters: usize,
+    /// How long the replica that is taken may be silent before another one is, in milliseconds. 30,000; 1,000 to 3,600,000. Less than twice the scrape interval: replicas take
+    /// turns without need, each time with a small gap or overlap. More: a gap of that length when a replica is lost.
+    pub ha_failover_timeout_ms: i64,
     /// Labels per series, `__name__` included. 40.
     pub max_label_names_per_series: usize,
     /// Bytes of a label name. 1,024.
@@ -120,6 +132,11 @@ impl Default for Limits {
         Self {
             ingestion_rate: 1_000_000,
             ingestion_burst_size: 10_000_000,
+            accept_ha_samples: false,
+            ha_cluster_label: "cluster".to_owned(),
+            ha_replica_label: "__replica__".to_owned(),
+            ha_max_clusters: 100,
+            ha_failover_timeout_ms: 30_000,
             max_label_names_per_series: 40,
             max_label_name_length: 1_024,
             max_label_value_length: 2_048,
@@ -164,6 +181,12 @@ impl Limits {
         ];
         if let Some((name, value)) = times.into_iter().find(|(_, value)| *value < 0) {
             return Err(format!("{name} is {value}, but must not be negative"));
+        }
+        if !(1_000..=3_600_000).contains(&self.ha_failover_timeout_ms) {
+            return Err(format!("ha_failover_timeout_ms is {}, but must be 1000 to 3600000", self.ha_failover_timeout_ms));
+        }
+        if self.ha_cluster_label.is_empty() || self.ha_replica_label.is_empty() || self.ha_cluster_label == self.ha_replica_label {
+            return Err("ha_cluster_label and ha_replica_label must be names of two labels".to_owned());
         }
         for (name, value) in [("ingestion_rate", self.ingestion_rate), ("ingestion_burst_size", self.ingestion_burst_size)] {
             if value > MAX_RATE {

@@ -32,6 +32,17 @@ pub struct WriteBatch {
     pub metadata: Vec<Metadata>,
 }
 
+/// What becomes of a series in [`WriteBatch::rewritten`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rewrite {
+    /// It stays as it is.
+    Keep,
+    /// It goes, with its samples.
+    Drop,
+    /// It has the labels that were appended to the buffer.
+    Replace,
+}
+
 /// One series of a [`WriteBatch`]. Ranges index the batch's columns.
 #[derive(Debug, Clone)]
 pub struct BatchSeries {
@@ -82,6 +93,35 @@ impl WriteBatch {
     #[must_use]
     pub fn exemplars_of(&self, series: &BatchSeries) -> &[Exemplar] {
         slice(&self.exemplars, &series.exemplars)
+    }
+
+    /// Takes series out and gives others other labels, where they are: samples are not moved, and those of series that went are not looked at any more. `decide` is called
+    /// once for each series, with its labels and a buffer for new ones, to which it appends a canonical block if it answers [`Rewrite::Replace`].
+    #[must_use]
+    pub fn rewritten(mut self, mut decide: impl FnMut(&BatchSeries, LabelBlock<'_>, &mut Vec<u8>) -> Rewrite) -> Self {
+        // Not copied if nobody else holds it, which is so before a batch is shared.
+        let mut arena = Vec::from(std::mem::take(&mut self.arena));
+        let mut scratch = Vec::new();
+        let body = self.body.clone();
+        self.series.retain_mut(|series| {
+            let LabelSpan { in_arena, start, len } = series.labels;
+            let range = start as usize..start as usize + len as usize;
+            let source = if in_arena { &arena[..] } else { &body[..] };
+            scratch.clear();
+            match decide(series, LabelBlock::from_validated(source.get(range).unwrap_or_default()), &mut scratch) {
+                Rewrite::Keep => true,
+                Rewrite::Drop => false,
+                Rewrite::Replace => {
+                    let block = LabelBlock::from_validated(&scratch);
+                    series.hash = block.hash();
+                    series.labels = LabelSpan { in_arena: true, start: arena.len() as u32, len: scratch.len() as u32 };
+                    arena.extend_from_slice(&scratch);
+                    true
+                }
+            }
+        });
+        self.arena = Bytes::from(arena);
+        self
     }
 
     /// Whether there is nothing to write.

@@ -30,7 +30,7 @@ pub mod rejection;
 pub mod sample;
 pub mod tenant;
 
-pub use batch::{BatchBuilder, BatchSeries, WriteBatch};
+pub use batch::{BatchBuilder, BatchSeries, Rewrite, WriteBatch};
 pub use chunk::{Chunk, ChunkEncoding, SeriesChunks};
 pub use exemplar::Exemplar;
 pub use hash::SeriesHash;

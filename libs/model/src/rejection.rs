@@ -46,11 +46,13 @@ pub enum RejectReason {
     InvalidMetadata,
     /// A remote-write 2.0 series with nothing to write, which the specification forbids.
     EmptySeries,
+    /// The tenant has `ha_max_clusters` groups of replicas.
+    TooManyHaClusters,
 }
 
 impl RejectReason {
     /// Every reason, for metrics that start at zero and for codecs.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::MissingMetricName,
         Self::InvalidMetricName,
         Self::InvalidLabelName,
@@ -71,6 +73,7 @@ impl RejectReason {
         Self::ExemplarLabelsTooLong,
         Self::InvalidMetadata,
         Self::EmptySeries,
+        Self::TooManyHaClusters,
     ];
 
     /// The stable id.
@@ -97,6 +100,7 @@ impl RejectReason {
             Self::ExemplarLabelsTooLong => "exemplar_labels_too_long",
             Self::InvalidMetadata => "invalid_metadata",
             Self::EmptySeries => "empty_series",
+            Self::TooManyHaClusters => "too_many_ha_clusters",
         }
     }
 

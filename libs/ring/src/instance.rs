@@ -98,11 +98,19 @@ pub enum InstanceState {
     Active,
     /// Being stopped: holds its data, gets no more writes.
     Leaving,
+    /// Holds its data and answers reads; its keys are written to the next instance of its zone instead.
+    #[serde(rename = "READ_ONLY")]
+    ReadOnly,
+    /// Everything it held is in the object store and every querier knows: it is no part of the ring any more, and may be stopped.
+    Gone,
     /// Its lease ran out: it keeps its place on the ring and its data, and is expected back; nobody waits for it.
     Unhealthy,
 }
 
 impl InstanceState {
+    /// Every state.
+    pub const ALL: [Self; 6] = [Self::Joining, Self::Active, Self::Leaving, Self::ReadOnly, Self::Gone, Self::Unhealthy];
+
     /// The name in `/ring` and on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -110,6 +118,8 @@ impl InstanceState {
             Self::Joining => "JOINING",
             Self::Active => "ACTIVE",
             Self::Leaving => "LEAVING",
+            Self::ReadOnly => "READ_ONLY",
+            Self::Gone => "GONE",
             Self::Unhealthy => "UNHEALTHY",
         }
     }
@@ -117,7 +127,7 @@ impl InstanceState {
     /// The state of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Joining, Self::Active, Self::Leaving, Self::Unhealthy].into_iter().find(|state| state.as_str() == name)
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use hashring::HashRing;
 
-use crate::instance::{Instance, Role};
+use crate::instance::{Instance, InstanceState, Role};
 use crate::replication::{Member, replica_sets};
 use crate::snapshot::ClusterSnapshot;
 use crate::token::tokens;
@@ -31,12 +31,14 @@ pub struct ReplicaSet {
 /// The instances of a role and which of them hold which keys. Immutable; made anew when the cluster changes.
 ///
 /// Every instance keeps its place whatever its state: one that is down is expected back with its data, and a reader must know that
-/// it is missing. States matter to who is written to ([`Ring::plan_write`]) only.
+/// it is missing. Only one that is GONE has none, for nobody needs it. States matter to who is written to ([`Ring::plan_write`]) only.
 #[derive(Debug, Clone)]
 pub struct Ring {
     version: u64,
     instances: Arc<[Instance]>,
     topology: Arc<Topology>,
+    /// Without the READ_ONLY instances, whose keys the next ones take; `None` if there are none of them, or too few others.
+    writable: Option<Arc<Topology>>,
 }
 
 /// What depends on ids and zones alone and survives changes of state, address and epoch.
@@ -53,7 +55,7 @@ impl Ring {
     /// The ring of a role in a snapshot. `replication_factor` is at least 1.
     #[must_use]
     pub fn of_role(snapshot: &ClusterSnapshot, role: Role, replication_factor: usize) -> Self {
-        let mut ring = Self::build(snapshot.of_role(role).cloned().collect(), replication_factor);
+        let mut ring = Self::build(places(snapshot, role), replication_factor);
         ring.version = snapshot.version;
         ring
     }
@@ -63,19 +65,25 @@ impl Ring {
     pub fn build(instances: Vec<Instance>, replication_factor: usize) -> Self {
         let instances = in_order(instances);
         let topology = Arc::new(Topology::build(&instances, replication_factor.max(1)));
-        Self { version: 0, instances: instances.into(), topology }
+        let writable = Topology::writable(&instances, topology.replication_factor).map(Arc::new);
+        Self { version: 0, instances: instances.into(), topology, writable }
     }
 
     /// The ring of this role in a newer snapshot. Costs next to nothing if nobody joined, left or changed zone.
     #[must_use]
     pub fn updated(&self, snapshot: &ClusterSnapshot, role: Role) -> Self {
-        let instances = in_order(snapshot.of_role(role).cloned().collect());
+        let instances = in_order(places(snapshot, role));
         let same = self.instances.iter().map(|i| (&i.id, &i.zone)).eq(instances.iter().map(|i| (&i.id, &i.zone)));
+        let read_only = |i: &Instance| i.state == InstanceState::ReadOnly;
+        let writable = match same && self.instances.iter().map(read_only).eq(instances.iter().map(read_only)) {
+            true => self.writable.clone(),
+            false => Topology::writable(&instances, self.topology.replication_factor).map(Arc::new),
+        };
         let topology = match same {
             true => Arc::clone(&self.topology),
             false => Arc::new(Topology::build(&instances, self.topology.replication_factor)),
         };
-        Self { version: snapshot.version, instances: instances.into(), topology }
+        Self { version: snapshot.version, instances: instances.into(), topology, writable }
     }
 
     /// The version of the snapshot that this ring was made of; 0 if of none.
@@ -100,8 +108,14 @@ impl Ring {
     #[inline]
     #[must_use]
     pub fn replicas(&self, token: u64) -> &ReplicaSet {
-        let topology = &*self.topology;
-        topology.nodes.get(&token).and_then(|node| topology.sets.get(node.set as usize)).unwrap_or(&topology.nobody)
+        self.topology.replicas(token)
+    }
+
+    /// The instances that a key is written to: its replicas as if there were no READ_ONLY ones, if the others are enough. Numbers of these sets
+    /// are those of each other only.
+    #[inline]
+    pub(crate) fn write_replicas(&self, token: u64) -> &ReplicaSet {
+        self.writable.as_ref().unwrap_or(&self.topology).replicas(token)
     }
 
     /// How many different replica sets there are.
@@ -126,6 +140,11 @@ impl Ring {
     }
 }
 
+/// The instances of a role that have a place.
+fn places(snapshot: &ClusterSnapshot, role: Role) -> Vec<Instance> {
+    snapshot.of_role(role).filter(|instance| instance.state != InstanceState::Gone).cloned().collect()
+}
+
 fn in_order(mut instances: Vec<Instance>) -> Vec<Instance> {
     instances.sort_by(|a, b| a.id.cmp(&b.id));
     instances.dedup_by(|a, b| a.id == b.id);
@@ -134,7 +153,31 @@ fn in_order(mut instances: Vec<Instance>) -> Vec<Instance> {
 
 impl Topology {
     fn build(instances: &[Instance], replication_factor: usize) -> Self {
-        let members = members_by_token(instances);
+        Self::of_members(members_by_token(instances), instances.len(), replication_factor)
+    }
+
+    /// The topology without READ_ONLY instances, where that is another one. A read may do without whole zones where there are as many as replicas
+    /// ([`crate::ReadQuorum`]), so what remains must be spread over as many, too; and it must be enough for all replicas.
+    fn writable(instances: &[Instance], replication_factor: usize) -> Option<Self> {
+        let takes = |instance: &Instance| instance.state != InstanceState::ReadOnly;
+        let left = instances.iter().filter(|i| takes(i)).count();
+        let zones =
+            |all: &mut dyn Iterator<Item = &Instance>| all.map(|i| i.zone.as_str()).collect::<std::collections::BTreeSet<_>>().len();
+        let needed = zones(&mut instances.iter()).min(replication_factor);
+        if left == instances.len() || left < replication_factor || zones(&mut instances.iter().filter(|i| takes(i))) < needed {
+            return None;
+        }
+        let mut members = members_by_token(instances);
+        members.retain(|member| instances.get(member.instance as usize).is_some_and(takes));
+        Some(Self::of_members(members, instances.len(), replication_factor))
+    }
+
+    #[inline]
+    fn replicas(&self, token: u64) -> &ReplicaSet {
+        self.nodes.get(&token).and_then(|node| self.sets.get(node.set as usize)).unwrap_or(&self.nobody)
+    }
+
+    fn of_members(members: Vec<Member>, instances: usize, replication_factor: usize) -> Self {
         let mut interned: HashMap<Box<[InstanceIndex]>, u32> = HashMap::new();
         let mut sets = Vec::new();
         let mut numbers = vec![0; members.len()];
@@ -145,7 +188,7 @@ impl Topology {
                 number
             });
         });
-        let ownership = ownership(&members, &numbers, &sets, instances.len());
+        let ownership = ownership(&members, &numbers, &sets, instances);
         let mut nodes = HashRing::with_hasher(BuildHasherDefault::default());
         nodes.batch_add(members.iter().zip(&numbers).map(|(member, &set)| VirtualNode { token: member.token, set }).collect());
         Self { replication_factor, nodes, sets, nobody: ReplicaSet { number: 0, instances: Arc::default() }, ownership }

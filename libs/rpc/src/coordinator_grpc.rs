@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use proto::convert::coordinator as convert;
 use proto::coordinator as wire;
 use proto::coordinator::coordinator_client::CoordinatorClient as WireClient;
+use proto::coordinator::operator_client::OperatorClient;
 use ring::{InstanceId, InstanceState, Role};
 use runtime::Deadline;
 use runtime::clock::SharedClock;
@@ -23,6 +24,7 @@ use crate::channels::Channels;
 use crate::coordinator::{CoordinatorClient, Lease, Registration, SnapshotStream};
 use crate::error::{RpcError, RpcErrorKind};
 use crate::metadata::{ClusterIdentity, request};
+use crate::operator_grpc::MEMBER_CHANGE_TIMEOUT;
 
 /// Metadata key with which a member that is not the leader names the leader's address.
 pub const LEADER_KEY: &str = "x-plimsoll-leader";
@@ -37,7 +39,32 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The largest answer: a snapshot of the whole cluster, some hundred bytes per instance.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
+pub(crate) const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// How long a call may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Patience {
+    /// [`CALL_TIMEOUT`] in all, [`ATTEMPT_TIMEOUT`] each.
+    Usual,
+    /// A learner catches up, or another leader is elected.
+    MemberChange,
+}
+
+impl Patience {
+    fn in_all(self) -> Duration {
+        match self {
+            Self::Usual => CALL_TIMEOUT,
+            Self::MemberChange => MEMBER_CHANGE_TIMEOUT,
+        }
+    }
+
+    fn of_one(self) -> Duration {
+        match self {
+            Self::Usual => ATTEMPT_TIMEOUT,
+            Self::MemberChange => MEMBER_CHANGE_TIMEOUT,
+        }
+    }
+}
 
 /// The coordinator group behind a list of addresses.
 #[derive(Clone)]
@@ -59,21 +86,50 @@ impl GrpcCoordinatorClient {
     }
 
     /// Calls until there is an answer. All calls of the service may be repeated: a second registration just takes another epoch.
-    async fn call<M, A, F>(&self, message: M, method: impl Fn(WireClient<Channel>, Request<M>) -> F) -> Result<A, RpcError>
+    pub(crate) async fn call<M, A, F>(&self, message: M, method: impl Fn(WireClient<Channel>, Request<M>) -> F) -> Result<A, RpcError>
     where
         M: Clone,
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        let deadline = Deadline::after(&*self.clock, CALL_TIMEOUT);
+        self.seek(Patience::Usual, message, |channel, request| {
+            method(WireClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES), request)
+        })
+        .await
+    }
+
+    /// The same, of the service for operators.
+    pub(crate) async fn operate<M, A, F>(
+        &self,
+        patience: Patience,
+        message: M,
+        method: impl Fn(OperatorClient<Channel>, Request<M>) -> F,
+    ) -> Result<A, RpcError>
+    where
+        M: Clone,
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        self.seek(patience, message, |channel, request| {
+            method(OperatorClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES), request)
+        })
+        .await
+    }
+
+    async fn seek<M, A, F>(&self, patience: Patience, message: M, method: impl Fn(Channel, Request<M>) -> F) -> Result<A, RpcError>
+    where
+        M: Clone,
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let deadline = Deadline::after(&*self.clock, patience.in_all());
         let mut address = self.favourite.lock().clone();
         loop {
-            let failure = match self.attempt(&address, message.clone(), deadline, &method).await {
-                Ok(answer) => {
-                    *self.favourite.lock() = address;
-                    return Ok(answer);
-                }
-                Err(failure) => failure,
-            };
+            let failure =
+                match self.attempt(&address, message.clone(), deadline.remaining(&*self.clock).min(patience.of_one()), &method).await {
+                    Ok(answer) => {
+                        *self.favourite.lock() = address;
+                        return Ok(answer);
+                    }
+                    Err(failure) => failure,
+                };
             let error = RpcError::from(failure.clone());
             // A timeout or a broken connection says nothing about the others.
             let final_answer = !error.is_retriable_elsewhere() || error.kind == RpcErrorKind::Fenced;
@@ -95,16 +151,15 @@ impl GrpcCoordinatorClient {
         &self,
         address: &str,
         message: M,
-        deadline: Deadline,
-        method: impl Fn(WireClient<Channel>, Request<M>) -> F,
+        time_left: Duration,
+        method: impl Fn(Channel, Request<M>) -> F,
     ) -> Result<A, Status>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        let client = WireClient::new(self.channels.get(address)?).max_decoding_message_size(MAX_ANSWER_BYTES);
-        let time_left = deadline.remaining(&*self.clock).min(ATTEMPT_TIMEOUT);
+        let channel = self.channels.get(address)?;
         let request = request(message, time_left, &self.cluster)?;
-        match tokio::time::timeout(time_left, method(client, request)).await {
+        match tokio::time::timeout(time_left, method(channel, request)).await {
             Ok(answer) => answer.map(Response::into_inner),
             Err(_) => Err(Status::deadline_exceeded(format!("no answer within {time_left:?}"))),
         }
@@ -141,6 +196,7 @@ impl CoordinatorClient for GrpcCoordinatorClient {
             address: registration.address,
             zone: registration.zone,
             state: registration.state.as_str().to_owned(),
+            version: runtime::build_info::VERSION.to_owned(),
         };
         let answer = self.call(message, |mut client, request| async move { client.register(request).await }).await?;
         if !self.cluster.learn(&answer.cluster_id) {

@@ -4,7 +4,7 @@
 //! nothing is serialised in the first case. In reading order: [`context`] (tenant and deadline of a call), [`error`] (what may go wrong, sorted by
 //! who can do something about it), [`ingester`], [`coordinator`], [`write`], [`query`], [`ruler`] (the traits); then what the gRPC implementations share: [`channels`] (connections), [`metadata`]
 //! (tenant, deadline, trace and cluster of a call) and [`status`] (errors on the wire); and the gRPC clients: [`ingester_grpc`], [`coordinator_grpc`], [`ruler_grpc`].
-//! [`membership`] and [`cluster_watch`] are what every role needs of the coordinator: being in the cluster, and seeing it.
+//! [`keys`] (small values) and [`operator`] (for people) are further sides of the coordinator. [`membership`] and [`cluster_watch`] are what every role needs of the coordinator: being in the cluster, and seeing it.
 //!
 //! Never here: decisions (who is asked, how many must answer). Those belong to the roles.
 
@@ -16,8 +16,11 @@ pub mod coordinator_grpc;
 pub mod error;
 pub mod ingester;
 pub mod ingester_grpc;
+pub mod keys;
 pub mod membership;
 pub mod metadata;
+pub mod operator;
+pub mod operator_grpc;
 pub mod query;
 pub mod ruler;
 pub mod ruler_grpc;
@@ -35,8 +38,10 @@ pub use ingester::{
     LabelValuesRequest, PushSlice, SelectBatch, SelectStream, SeriesRequest, StreamSelectRequest,
 };
 pub use ingester_grpc::{GrpcIngesterClient, GrpcIngesterPool};
+pub use keys::{KeyEntry, KeyStore, KeysStream, KeysUpdate, Swap, Swapped};
 pub use membership::{Membership, MembershipStatus};
 pub use metadata::ClusterIdentity;
+pub use operator::{CoordinatorOperator, GroupMember, GroupStatus, InstanceInfo};
 pub use query::QueryRunner;
 pub use ruler::{RulerClient, RulerPool, RulesGroup, RulesPart, RulesRequest};
 pub use ruler_grpc::GrpcRulerPool;

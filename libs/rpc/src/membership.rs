@@ -101,7 +101,7 @@ impl Membership {
     }
 
     /// Asks the coordinator to forget the instance, waits for that at most `within`, and ends the membership.
-    pub async fn leave(self, within: Duration) -> Result<(), RpcError> {
+    pub async fn leave(&self, within: Duration) -> Result<(), RpcError> {
         self.wishes.send_replace(Wish::Forget);
         let mut status = self.status.clone();
         // The task ends, and drops its side, as soon as it is done.

@@ -5,7 +5,7 @@
 //! | `x-scope-orgid` | the tenant, on calls that have one |
 //! | `grpc-timeout` | the time left until the caller's deadline; clocks of two machines are never compared |
 //! | `traceparent` | the caller's span (W3C Trace Context) |
-//! | `x-plimsoll-cluster` | the caller's cluster; a callee of another cluster refuses with [`RpcErrorKind::Fenced`] |
+//! | `x-plimsoll-cluster` | the caller's cluster; a callee of another cluster refuses with [`RpcErrorKind::Fenced`], and with tenants' data one that says none, too |
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -90,9 +90,16 @@ pub fn request<T>(message: T, time_left: Duration, cluster: &ClusterIdentity) ->
     Ok(request)
 }
 
-/// The context of a call that must name a tenant; refuses callers of another cluster.
+/// The context of a call that must name a tenant; refuses callers of another cluster, and those that name none as soon as our own is known: whoever found us did so through
+/// the coordinator, and knows it.
 pub fn tenant_context(metadata: &MetadataMap, clock: &dyn Clock, cluster: &ClusterIdentity) -> Result<CallContext, RpcError> {
     let deadline = deadline(metadata, clock, cluster)?;
+    if let (Some(ours), None) = (cluster.get(), metadata.get(CLUSTER_KEY)) {
+        return Err(RpcError::new(
+            RpcErrorKind::Fenced,
+            format!("the call names no cluster ({CLUSTER_KEY}), this process belongs to {ours:?}"),
+        ));
+    }
     let invalid = |message: String| RpcError::new(RpcErrorKind::InvalidRequest, message);
     let name = metadata.get(TENANT_KEY).ok_or_else(|| invalid(format!("the call has no {TENANT_KEY}")))?;
     let name = name.to_str().map_err(|_| invalid(format!("{TENANT_KEY} is not ASCII")))?;

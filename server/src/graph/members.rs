@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc::Registration;
+use tokio::sync::watch;
 
 use super::{Built, InstanceState, Membership, Parts, Role};
 use crate::target::Target;
@@ -40,16 +41,8 @@ impl Members {
             others.push(join(role, InstanceState::Active));
         }
         let ingester = built.ingester.as_ref().map(|ingester| {
-            let membership = Arc::new(join(Role::Ingester, InstanceState::Joining));
-            let (follower, mut states) = (Arc::clone(&membership), ingester.watch_state());
-            parts.tasks.spawn("ingester state", async move {
-                // LEAVING is said in order, by the drain; what matters here is the end of the replay.
-                if states.wait_for(|state| *state == InstanceState::Active).await.is_ok()
-                    && let Err(error) = follower.set_state(InstanceState::Active, Duration::MAX).await
-                {
-                    tracing::warn!(%error, "the coordinator does not know that this ingester is active");
-                }
-            });
+            let membership = Arc::new(join(Role::Ingester, ingester.state()));
+            parts.tasks.spawn("ingester state", follow(Arc::clone(&membership), ingester.watch_state()));
             membership
         });
         Ok(Self { ingester, others })
@@ -64,13 +57,32 @@ impl Members {
         }
     }
 
-    /// Leaves for good where nothing stays behind. An ingester keeps its place: its data is on its disk, and it comes back.
-    pub(super) async fn leave(self, within: Duration) {
-        let goodbyes = self.others.into_iter().map(|member| member.leave(within));
+    /// Leaves for good where nothing stays behind. An ingester keeps its place: its data is on its disk, and it comes back; unless it is `gone`.
+    pub(super) async fn leave(self, gone: bool, within: Duration) {
+        let ingester = self.ingester.filter(|_| gone);
+        let goodbyes = self.others.iter().chain(ingester.as_deref()).map(|member| member.leave(within));
         for result in futures::future::join_all(goodbyes).await {
             if let Err(error) = result {
                 tracing::debug!(%error, "left without goodbye");
             }
+        }
+    }
+}
+
+/// Tells the coordinator what the ingester says of itself; until it stops, which is said in order, by the drain.
+async fn follow(membership: Arc<Membership>, mut states: watch::Receiver<InstanceState>) {
+    loop {
+        let state = *states.borrow_and_update();
+        if state == InstanceState::Leaving {
+            return;
+        }
+        tokio::select! {
+            // Ends only with the membership.
+            told = membership.set_state(state, Duration::MAX) => if told.is_err() { return },
+            _ = states.changed() => continue,
+        }
+        if states.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -9,7 +9,7 @@ use axum::Router;
 use bucket::{BlockCache, Bucket};
 use prometheus_client::registry::Registry;
 use ring::InstanceState;
-use rpc::{ClusterWatch, IngesterPool};
+use rpc::{ClusterWatch, IngesterPool, KeyStore};
 use runtime::{CpuPool, ShutdownTrigger};
 use tonic::service::RoutesBuilder;
 
@@ -35,6 +35,7 @@ pub(super) async fn coordinator(
         data_dir: parts.config.data_dir.clone(),
         address: parts.identity.advertise.clone(),
         members: parts.config.coordinator_addresses(),
+        replication_factor: parts.config.replicas(),
         entropy: (u128::from(random()) << 64) | u128::from(random()),
         clock: Arc::clone(&parts.clock),
         tasks: parts.tasks.clone(),
@@ -43,8 +44,16 @@ pub(super) async fn coordinator(
         shutdown: parts.last.clone(),
     };
     let coordinator = coordinator::Coordinator::start(&parts.config.coordinator, deps, registry).await.context("start the coordinator")?;
-    let (members, raft) = coordinator.grpc();
-    services.add_service(members).add_service(raft);
+    let (members, raft, operator) = coordinator.grpc();
+    services.add_service(members).add_service(raft).add_service(operator);
+    let (failures, handle, mut last) = (parts.failures.clone(), coordinator.handle(), parts.last.clone());
+    parts.tasks.spawn("coordinator failure", async move {
+        // A full channel means that another failure already ends the process.
+        tokio::select! {
+            error = handle.failed() => drop(failures.try_send(anyhow::Error::new(error).context("coordinator"))),
+            () = last.requested() => {}
+        }
+    });
     let (readiness, handle) = (parts.readiness.clone(), coordinator.handle());
     // A member of a group is ready when it has heard of the others: the watch below tells.
     parts.tasks.spawn("coordinator readiness", async move {
@@ -102,11 +111,13 @@ pub(super) fn distributor(
     registry: &mut Registry,
     watch: &ClusterWatch,
     pool: Arc<dyn IngesterPool>,
+    keys: Arc<dyn KeyStore>,
 ) -> anyhow::Result<distributor::Handle> {
     let deps = distributor::Deps {
         clock: Arc::clone(&parts.clock),
         tasks: parts.tasks.clone(),
         limits: parts.limits.clone(),
+        keys,
         ingesters: pool,
         cluster: watch.receiver(),
         replication_factor: parts.config.replicas(),

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use limits::LimitsProvider;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use ring::ClusterSnapshot;
+use rpc::{ClusterWatch, CoordinatorOperator};
 use runtime::Tasks;
 use runtime::build_info::VERSION;
 use runtime::clock::SharedClock;
 use serde::Serialize;
-use tokio::sync::watch;
 
 use super::buildinfo::REVISION;
 use super::exposition;
@@ -30,7 +29,9 @@ pub struct Admin {
     /// Whether the roles are ready.
     pub readiness: Readiness,
     /// The cluster.
-    pub snapshot: watch::Receiver<Arc<ClusterSnapshot>>,
+    pub watch: ClusterWatch,
+    /// The coordinator group, as operators use it.
+    pub operator: Arc<dyn CoordinatorOperator>,
     /// The ingester, if one runs here.
     pub ingester: Option<ingester::Ingester>,
     /// Limits of tenants.
@@ -74,16 +75,6 @@ pub(super) fn yaml<T: Serialize>(value: &T) -> Response {
         Ok(yaml) => ([(header::CONTENT_TYPE, "application/yaml; charset=utf-8")], yaml).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("settings could not be written as YAML: {error}\n")).into_response(),
     }
-}
-
-pub(super) async fn ring(State(admin): Shared, headers: HeaderMap, uri: Uri) -> Response {
-    let snapshot = Arc::clone(&admin.snapshot.borrow());
-    let view = ring_page::view(&snapshot, admin.config.replicas());
-    let wants_html = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("text/html"));
-    if wants_html && uri.query() != Some("format=json") {
-        return Html(ring_page::html(&view, admin.clock.now_ms())).into_response();
-    }
-    axum::Json(view).into_response()
 }
 
 pub(super) async fn index(State(admin): Shared) -> Html<String> {

@@ -64,6 +64,7 @@ fn a_block_that_could_not_be_read_waits_and_others_do_not() {
     let blocks = [OnItsWay { stage: WAITING, backoff }, OnItsWay { stage: WAITING, backoff: Backoff::default() }];
     assert_eq!(plan(&blocks, None, Effort::Due, NOW).ship, [1]);
     assert_eq!(plan(&blocks, None, Effort::Now, NOW).ship, [0, 1]);
+    assert_eq!(plan(&blocks, Some(NOW), Effort::Look, NOW), Plan { ship: vec![0, 1], look: true });
     assert_eq!(plan(&blocks, None, Effort::Due, NOW + 30_000).ship, [0, 1]);
 }
 

@@ -52,7 +52,7 @@ struct Group {
 impl Ring {
     /// Splits a batch of series, given by their tokens in the order of the batch.
     ///
-    /// A series goes to all its replicas, but not to those that are LEAVING (they are to take no more writes) or UNHEALTHY (their lease
+    /// A series goes to all its replicas, with the next instance of the zone in the place of one that is READ_ONLY, but not to those that are LEAVING (they are to take no more writes) or UNHEALTHY (their lease
     /// ran out) as long as the others are a quorum. If they are not, everyone is asked: an instance that has lost its
     /// coordinator is better than a refused write. Those left out are replicas nonetheless: the quorum remains that of the
     /// replication factor, so a read finds what was acknowledged.
@@ -61,7 +61,7 @@ impl Ring {
         let quorum = write_quorum(self.replication_factor());
         let mut plan = Planner::new(self, quorum);
         for (series, token) in (0..).zip(tokens) {
-            plan.add(series, self.replicas(token));
+            plan.add(series, self.write_replicas(token));
         }
         plan.finish()
     }

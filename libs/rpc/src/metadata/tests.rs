@@ -50,6 +50,7 @@ fn another_cluster_is_fenced_off() {
     assert!(deadline(sent.metadata(), &clock, &ClusterIdentity::new()).is_ok(), "a callee that does not know its cluster yet");
     let unaware = request((), Duration::from_secs(1), &ClusterIdentity::new()).unwrap();
     assert!(unaware.metadata().get(CLUSTER_KEY).is_none());
+    assert_eq!(tenant_context(unaware.metadata(), &clock, &known("green")).unwrap_err().kind, RpcErrorKind::Fenced, "but no tenant's data");
     assert!(deadline(unaware.metadata(), &clock, &known("green")).is_ok(), "a caller that does not know its cluster yet");
 }
 

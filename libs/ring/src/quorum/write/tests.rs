@@ -55,6 +55,50 @@ fn leaving_and_unhealthy_are_spared_while_the_others_are_a_quorum() {
     assert_eq!(asked(&instances), [0, 2]);
 }
 
+#[test]
+fn keys_of_a_read_only_instance_go_to_the_next_one_of_its_zone() {
+    // Two in each of three zones.
+    let mut instances = cluster("i", 6, 3);
+    let keys: Vec<u64> = tokens(300);
+    let plan = |instances: &[crate::Instance]| Ring::build(instances.to_vec(), 3).plan_write(keys.iter().copied());
+    let holders = |instances: &[crate::Instance], s: u32| -> Vec<String> {
+        let plan = plan(instances);
+        let has = |t: &&crate::WriteTarget| t.series.as_ref().is_none_or(|list| list.contains(&s));
+        plan.targets.iter().filter(has).map(|t| instances[t.instance as usize].id.to_string()).collect()
+    };
+    let before = instances.clone();
+    instances[1].state = InstanceState::ReadOnly;
+    let (gone, zone) = (instances[1].id.to_string(), instances[1].zone.clone());
+    let next = before.iter().find(|i| i.zone == zone && i.id.as_str() != gone).unwrap().id.to_string();
+    let mut moved = 0;
+    for s in 0..keys.len() as u32 {
+        let (was, is) = (holders(&before, s), holders(&instances, s));
+        let mut expected: Vec<String> = was.iter().map(|id| if *id == gone { next.clone() } else { id.clone() }).collect();
+        expected.sort();
+        assert_eq!(is, expected, "three copies, and only that one moves");
+        moved += usize::from(was != is);
+    }
+    assert!(moved > 50, "{moved}");
+    // Where its zone has no other, two zones would hold all copies, and a read may do without one zone: it is left out like one that is LEAVING.
+    let mut instances = cluster("i", 3, 3);
+    instances[1].state = InstanceState::ReadOnly;
+    assert_eq!(holders(&instances, 7).len(), 2);
+    // A change of state alone is seen.
+    let snapshot = |instances: &[crate::Instance], version| crate::ClusterSnapshot {
+        cluster_id: "c".to_owned(),
+        version,
+        instances: instances.to_vec(),
+    };
+    let ring = Ring::of_role(&snapshot(&before, 1), crate::Role::Ingester, 3);
+    let mut instances = before.clone();
+    instances[1].state = InstanceState::ReadOnly;
+    let updated = ring.updated(&snapshot(&instances, 2), crate::Role::Ingester);
+    assert!(updated.plan_write(keys.iter().copied()).targets.iter().all(|t| updated.instances()[t.instance as usize].id.as_str() != gone));
+    assert_eq!(updated.instances().len(), 6, "it is read all the same");
+    instances[1].state = InstanceState::Gone;
+    assert_eq!(updated.updated(&snapshot(&instances, 3), crate::Role::Ingester).instances().len(), 5, "who is GONE has no place");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
