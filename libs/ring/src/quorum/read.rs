@@ -2,11 +2,11 @@
 
 use crate::instance::InstanceState;
 use crate::quorum::{Verdict, tolerated_failures};
-use crate::ring::Ring;
+use crate::ring::{InstanceIndex, Ring};
 
-/// Follows a read that asks every instance of the ring.
+/// Follows a read that asks every instance of the ring, or everyone who may have a tenant's series ([`Ring::readers_of`]).
 ///
-/// All are asked, not only today's replicas of a series: who held it before the last join or leave still has its samples. The read is
+/// All of those are asked, not only today's replicas of a series: who held it before the last join or leave still has its samples. The read is
 /// complete when the instances that did not answer can be at most [`tolerated_failures`] replicas of any series: that many
 /// instances, or, if there are at least as many zones as replicas (so that a series has one replica per zone), any number of
 /// instances in that many zones.
@@ -23,9 +23,15 @@ pub struct ReadQuorum {
 }
 
 impl ReadQuorum {
-    /// Nobody was asked yet.
+    /// Nobody was asked yet; everyone holds series.
     #[must_use]
     pub fn new(ring: &Ring) -> Self {
+        Self::among(ring, ring.members())
+    }
+
+    /// Nobody was asked yet; these hold series. What others answer does not count.
+    #[must_use]
+    pub fn among(ring: &Ring, members: &[InstanceIndex]) -> Self {
         let mut zones: Vec<&str> = ring.instances().iter().map(|i| i.zone.as_str()).collect();
         zones.sort_unstable();
         zones.dedup();
@@ -33,13 +39,19 @@ impl ReadQuorum {
         let domain = |(index, zone): (u32, &str)| if zone_aware { zones.partition_point(|z| *z < zone) as u32 } else { index };
         let domain_of: Vec<u32> = (0..).zip(ring.instances().iter().map(|i| i.zone.as_str())).map(domain).collect();
         let instances = domain_of.len();
+        let mut heard = vec![Some(true); instances];
+        for member in members {
+            if let Some(heard) = heard.get_mut(*member as usize) {
+                *heard = None;
+            }
+        }
         Self {
             domain_of,
             tolerated: tolerated_failures(ring.replication_factor()),
-            heard: vec![None; instances],
+            missing: heard.iter().filter(|heard| heard.is_none()).count(),
+            heard,
             failed_in: vec![0; instances.max(zones.len())],
             failed_domains: 0,
-            missing: instances,
         }
     }
 
