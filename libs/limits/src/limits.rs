@@ -18,6 +18,10 @@ pub struct Limits {
     /// Samples that may come at once after a pause, at each distributor. 10,000,000: ten seconds of the rate, so that a sender that was cut off catches up.
     /// Lower than what one request has: that request never passes (413).
     pub ingestion_burst_size: u64,
+    /// Ingesters that take the tenant's series, in all zones together; rounded up to the replication factor and to a multiple of the zones. 0, the default, is all. With some of
+    /// them only, what one tenant does is felt by few others, and a query asks few. Lower than its series need: its ingesters are fuller than others. Read `docs/limits.md` before you
+    /// change it in `limits:`; single tenants may change at any time.
+    pub ingestion_shard_size: usize,
     /// Labels per series, `__name__` included. 40.
     pub max_label_names_per_series: usize,
     /// Bytes of a label name. 1,024.
@@ -120,6 +124,7 @@ impl Default for Limits {
         Self {
             ingestion_rate: 1_000_000,
             ingestion_burst_size: 10_000_000,
+            ingestion_shard_size: 0,
             max_label_names_per_series: 40,
             max_label_name_length: 1_024,
             max_label_value_length: 2_048,

@@ -55,15 +55,15 @@ impl ReadQuorum {
         }
     }
 
-    /// The instances that are worth asking first: all but the UNHEALTHY, which may be gone, and the JOINING, which answer only when they have
+    /// Those of the members that are worth asking first: all but the UNHEALTHY, which may be gone, and the JOINING, which answer only when they have
     /// replayed their logs. If the answer cannot be complete without those, everyone is asked: an instance that has only lost its
     /// coordinator still has its data, and one that is starting answers a little later.
     #[must_use]
-    pub fn first_choice(ring: &Ring) -> Vec<u32> {
-        let all = || (0..).zip(ring.instances());
+    pub fn first_choice(ring: &Ring, members: &[InstanceIndex]) -> Vec<InstanceIndex> {
+        let all = || members.iter().filter_map(|index| ring.instances().get(*index as usize).map(|instance| (*index, instance)));
         let doubtful = |state: InstanceState| matches!(state, InstanceState::Unhealthy | InstanceState::Joining);
         let first: Vec<u32> = all().filter(|(_, i)| !doubtful(i.state)).map(|(index, _)| index).collect();
-        let mut without = Self::new(ring);
+        let mut without = Self::among(ring, members);
         for (index, _) in all().filter(|(_, i)| doubtful(i.state)) {
             without.failed(index);
         }
