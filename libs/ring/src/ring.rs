@@ -132,6 +132,12 @@ impl Ring {
         self.topology.replicas(token)
     }
 
+    /// The different replica sets, by number.
+    #[must_use]
+    pub fn replica_sets(&self) -> &[ReplicaSet] {
+        &self.topology.sets
+    }
+
     /// How many different replica sets there are.
     #[must_use]
     pub fn set_count(&self) -> usize {
