@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use limits::LimitsProvider;
 use model::{PushReport, WriteBatch};
 use ring::{Verdict, write_quorum};
 use rpc::{CallContext, PushSlice, RpcError, RpcErrorKind, WriteError, WritePath};
@@ -28,6 +29,7 @@ pub struct Distributor {
     clock: SharedClock,
     tasks: Tasks,
     metrics: Metrics,
+    limits: LimitsProvider,
     timeout: std::time::Duration,
 }
 
@@ -47,9 +49,10 @@ impl Distributor {
         clock: SharedClock,
         tasks: Tasks,
         metrics: Metrics,
+        limits: LimitsProvider,
         timeout: std::time::Duration,
     ) -> Self {
-        Self { view, clock, tasks, metrics, timeout }
+        Self { view, clock, tasks, metrics, limits, timeout }
     }
 
     /// Writes a batch of which the caller keeps a reference. Returns as soon as every series is in the WAL of a quorum of its replicas;
@@ -83,7 +86,9 @@ impl Distributor {
     }
 
     async fn push_replicated(&self, view: &View, ctx: CallContext, batch: &Arc<WriteBatch>) -> Result<PushReport, WriteError> {
-        let ShardedBatch { slices, mut quorum } = shard(&view.ring, &ctx.tenant, batch);
+        let size = self.limits.shard_size_for_writes(&ctx.tenant, self.clock.now_ms());
+        let ring = view.ring_of(&ctx.tenant, size);
+        let ShardedBatch { slices, mut quorum } = shard(&ring, &ctx.tenant, batch);
         let needed = write_quorum(view.ring.replication_factor());
         if quorum.verdict() == Verdict::Impossible {
             let have = view.ring.instances().len();

@@ -74,7 +74,7 @@ pub fn build(config: &Config, deps: Deps<'_>) -> Result<Service, ConfigError> {
     let rates = Arc::new(RateLimiter::default());
     rates.follow(&cluster.borrow());
     let (sender, view) = watch::channel(Arc::new(view));
-    let distributor = Distributor::new(view, Arc::clone(&clock), tasks.clone(), metrics.clone(), config.push_timeout());
+    let distributor = Distributor::new(view, Arc::clone(&clock), tasks.clone(), metrics.clone(), limits.clone(), config.push_timeout());
     // Only which slot of a cache a series takes depends on this number: it need not be reproducible, but unknown to senders.
     let secret = RandomState::new().hash_one(0_u8);
     let ha = Ha::new(keys, limits.clone(), Arc::clone(&clock), secret, registry);

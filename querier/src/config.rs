@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use limits::MAX_LOOKBACK_MS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,11 @@ pub struct Config {
     /// Once enough ingesters have answered for a complete result, how long the others are waited for, in milliseconds. 500. A hanging
     /// ingester costs a query this much once; 0 does not wait.
     pub straggler_wait_ms: u64,
+    /// How far back an ingester may be the only one that has what it took, in seconds. 21,600; at most 604,800. A sample is cut into a block and shown by the bucket index within four hours,
+    /// late ones within five. A tenant with `limits.ingestion_shard_size` is read from the ingesters to which it was written in that time; ingesters that were its own before that are not
+    /// asked. Raise it while blocks cannot be shipped. Lower than blocks take: what was written before a change of the shard is missing in answers until it is in the store. 0: every query
+    /// asks every ingester.
+    pub shard_lookback_seconds: u64,
     /// How old a tenant's bucket index may be before a query asks the store for a newer one, in seconds. 30; 1 to 300. Less asks more often (an answer without a body, if
     /// nothing changed); more shows blocks that were brought in from elsewhere later. What ingesters took is seen at once in any case.
     pub bucket_index_refresh_seconds: u64,
@@ -43,6 +49,7 @@ impl Default for Config {
             max_concurrent: 0,
             max_queued: 200,
             straggler_wait_ms: 500,
+            shard_lookback_seconds: 21_600,
             bucket_index_refresh_seconds: 30,
             block_cache_bytes: 10 << 30,
             slow_query_ms: 10_000,
@@ -59,6 +66,9 @@ impl Config {
         if self.lookback_seconds == 0 || self.default_subquery_step_seconds == 0 {
             return Err("querier.lookback_seconds and querier.default_subquery_step_seconds must be at least 1".to_owned());
         }
+        if self.shard_lookback_seconds > MAX_LOOKBACK_MS.unsigned_abs() / 1_000 {
+            return Err("querier.shard_lookback_seconds must be at most 604800".to_owned());
+        }
         if !(1..=300).contains(&self.bucket_index_refresh_seconds) {
             return Err("querier.bucket_index_refresh_seconds must be 1 to 300".to_owned());
         }
@@ -70,6 +80,10 @@ impl Config {
 
     pub(crate) fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_seconds)
+    }
+
+    pub(crate) fn shard_lookback_ms(&self) -> i64 {
+        i64::try_from(self.shard_lookback_seconds).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000)
     }
 
     pub(crate) fn bucket_index_refresh(&self) -> Duration {

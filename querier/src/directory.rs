@@ -97,7 +97,7 @@ impl Directory {
         Fut: Future<Output = Result<T, RpcError>> + Send,
         T: Send,
     {
-        self.ingesters.ask(|client| call(client, ctx.clone(), request.clone())).await
+        self.ingesters.ask(&ctx.tenant, |client| call(client, ctx.clone(), request.clone())).await
     }
 }
 

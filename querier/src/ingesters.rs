@@ -1,4 +1,4 @@
-//! Asking every ingester side by side.
+//! Asking ingesters side by side: all to which the tenant's series may have been written.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use limits::LimitsProvider;
+use model::TenantId;
 use parking_lot::Mutex;
-use ring::{ClusterSnapshot, ReadQuorum, Ring, Role, Verdict};
+use ring::{ClusterSnapshot, InstanceIndex, ReadQuorum, Ring, Role, Verdict};
 use rpc::{CallContext, IngesterClient, IngesterPool, RpcError, RpcErrorKind, SelectBatch, SelectStream, StreamSelectRequest};
+use runtime::clock::SharedClock;
 use tokio::sync::{mpsc, watch};
 
 use crate::merge::Merge;
@@ -24,8 +27,38 @@ pub struct Ingesters {
     /// Made anew when the snapshot changes; held for that and for a clone of some pointers.
     ring: Arc<Mutex<Ring>>,
     pool: Arc<dyn IngesterPool>,
+    shards: Shards,
     straggler_wait: Duration,
     metrics: Metrics,
+}
+
+/// What tells which ingesters may have a tenant's series.
+#[derive(Clone)]
+pub struct Shards {
+    /// Sizes of shards.
+    pub limits: LimitsProvider,
+    /// Time.
+    pub clock: SharedClock,
+    /// How far back an ingester may be the only one that has what it took; 0: for ever, so that all are asked.
+    pub lookback_ms: i64,
+}
+
+impl Shards {
+    fn readers(&self, ring: &Ring, tenant: &TenantId) -> Arc<[InstanceIndex]> {
+        if self.lookback_ms == 0 {
+            return Arc::clone(ring.members());
+        }
+        let now = self.clock.now_ms();
+        let size = self.limits.shard_size_for_reads(tenant, now, self.lookback_ms);
+        ring.readers_of(tenant.as_str(), size, now.saturating_sub(self.lookback_ms))
+    }
+}
+
+/// Whom a read asks.
+struct Asked {
+    ring: Ring,
+    /// Who may have some of the tenant's series.
+    members: Arc<[InstanceIndex]>,
 }
 
 impl Ingesters {
@@ -35,11 +68,18 @@ impl Ingesters {
         snapshot: watch::Receiver<Arc<ClusterSnapshot>>,
         pool: Arc<dyn IngesterPool>,
         replication_factor: usize,
+        shards: Shards,
         straggler_wait: Duration,
         metrics: Metrics,
     ) -> Self {
         let ring = Ring::of_role(&snapshot.borrow(), Role::Ingester, replication_factor);
-        Self { snapshot, ring: Arc::new(Mutex::new(ring)), pool, straggler_wait, metrics }
+        Self { snapshot, ring: Arc::new(Mutex::new(ring)), pool, shards, straggler_wait, metrics }
+    }
+
+    fn asked(&self, tenant: &TenantId) -> Result<Asked, RpcError> {
+        let ring = self.ring()?;
+        let members = self.shards.readers(&ring, tenant);
+        Ok(Asked { ring, members })
     }
 
     fn ring(&self) -> Result<Ring, RpcError> {
@@ -55,27 +95,28 @@ impl Ingesters {
     }
 
     /// Asks the ingesters the same and returns the answers of as many as a complete result needs, or more; else the last failure.
-    pub async fn ask<T, F, Fut>(&self, ask: F) -> Result<Vec<T>, RpcError>
+    pub async fn ask<T, F, Fut>(&self, tenant: &TenantId, ask: F) -> Result<Vec<T>, RpcError>
     where
         F: Fn(Arc<dyn IngesterClient>) -> Fut,
         Fut: Future<Output = Result<T, RpcError>> + Send,
         T: Send,
     {
-        let answers = self.gather(&self.ring()?, ask).await?;
+        let answers = self.gather(&self.asked(tenant)?, ask).await?;
         Ok(answers.into_iter().map(|(_, answer)| answer).collect())
     }
 
     /// The answers with the index of the instance that gave them. Those that are not worth asking at first are asked when one of the
     /// others fails.
-    async fn gather<T, F, Fut>(&self, ring: &Ring, ask: F) -> Result<Vec<(u32, T)>, RpcError>
+    async fn gather<T, F, Fut>(&self, who: &Asked, ask: F) -> Result<Vec<(u32, T)>, RpcError>
     where
         F: Fn(Arc<dyn IngesterClient>) -> Fut,
         Fut: Future<Output = Result<T, RpcError>> + Send,
         T: Send,
     {
-        let asked = ReadQuorum::first_choice(ring);
-        let mut reserve: Vec<u32> = (0..ring.instances().len() as u32).filter(|index| !asked.contains(index)).collect();
-        let mut tally = Tally { ring, quorum: ReadQuorum::new(ring) };
+        let Asked { ring, members } = who;
+        let asked = ReadQuorum::first_choice(ring, members);
+        let mut reserve: Vec<u32> = members.iter().copied().filter(|index| !asked.contains(index)).collect();
+        let mut tally = Tally { ring, quorum: ReadQuorum::among(ring, members) };
         let call = |index: u32| {
             let call = ring.instances().get(index as usize).map(|instance| ask(self.pool.client(instance)));
             async move {
@@ -107,14 +148,14 @@ impl Ingesters {
                 None => break,
             }
         }
-        self.metrics.ingesters_missed.inc_by((ring.instances().len() - answers.len()) as u64);
+        self.metrics.ingesters_missed.inc_by(members.len().saturating_sub(answers.len()) as u64);
         Ok(answers)
     }
 
     /// Streams the series of all ingesters, replicas merged, into `out` until the receiver is gone. Errors go there as well.
     pub async fn select_into(&self, ctx: &CallContext, mut request: StreamSelectRequest, out: mpsc::Sender<Result<SelectBatch, RpcError>>) {
         // One ingester has nothing to be merged with.
-        request.sorted = self.ring().is_ok_and(|ring| ring.instances().len() > 1);
+        request.sorted = self.asked(&ctx.tenant).is_ok_and(|asked| asked.members.len() > 1);
         self.select_ordered_into(ctx, request, out).await;
     }
 
@@ -137,17 +178,17 @@ impl Ingesters {
         mut request: StreamSelectRequest,
         out: &mpsc::Sender<Result<SelectBatch, RpcError>>,
     ) -> Result<(), RpcError> {
-        let ring = self.ring()?;
-        request.sorted |= ring.instances().len() > 1;
+        let asked = self.asked(&ctx.tenant)?;
+        request.sorted |= asked.members.len() > 1;
         let started = self
-            .gather(&ring, |client| {
+            .gather(&asked, |client| {
                 let (ctx, request) = (ctx.clone(), request.clone());
                 async move { client.select(&ctx, request).await }
             })
             .await?;
         let (indices, streams): (Vec<u32>, Vec<SelectStream>) = started.into_iter().unzip();
         // A stream counts as an answer when it has ended well, not when it has begun.
-        let mut tally = Tally::without(&ring, &indices);
+        let mut tally = Tally::without(&asked, &indices);
         let mut streams: Vec<Option<SelectStream>> = streams.into_iter().map(Some).collect();
         let mut merge = Merge::new(streams.len());
         while !merge.is_done() {
@@ -226,12 +267,12 @@ struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     /// All but `asked` count as failed.
-    fn without(ring: &'a Ring, asked: &[u32]) -> Self {
-        let mut quorum = ReadQuorum::new(ring);
-        for index in (0..ring.instances().len() as u32).filter(|index| !asked.contains(index)) {
-            quorum.failed(index);
+    fn without(who: &'a Asked, asked: &[u32]) -> Self {
+        let mut quorum = ReadQuorum::among(&who.ring, &who.members);
+        for index in who.members.iter().filter(|index| !asked.contains(index)) {
+            quorum.failed(*index);
         }
-        Self { ring, quorum }
+        Self { ring: &who.ring, quorum }
     }
 
     /// Counts a failure. Errors that any ingester would give end the query; others do when too many are missing.

@@ -352,7 +352,7 @@ async fn who_writes_too_fast_is_told_when_to_come_back() {
     clock.advance(Duration::from_secs(20));
     assert_eq!(rig.push(V1, &of(20)).await.status, StatusCode::NO_CONTENT);
     // Live at once.
-    limits.set_overrides(limits::Overrides::parse("overrides: {anonymous: {ingestion_rate: 0}}", limits.defaults()).unwrap());
+    limits.set_overrides(limits::Overrides::parse("overrides: {anonymous: {ingestion_rate: 0}}", limits.defaults()).unwrap(), 0);
     assert_eq!(rig.push(V1, &of(100_000)).await.status, StatusCode::NO_CONTENT);
     let metrics = rig.metrics();
     assert!(metrics.contains("plimsoll_distributor_rate_limited_requests_total 2\n"), "{metrics}");

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use limits::{Limits, LimitsProvider, Overrides};
 use model::{BatchBuilder, Labels, Metadata, PushReport, RejectReason, RejectedSeries, Sample, TenantId, WriteBatch};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -156,7 +157,7 @@ fn rig(behaviours: &[Behaviour], replication_factor: usize, max_inflight: u64) -
     let view = View::new(&snapshot, replication_factor, &*pool, max_inflight);
     let (sender, view) = watch::channel(Arc::new(view));
     let (tasks, metrics) = (Tasks::new(), Metrics::new(&mut Registry::default()));
-    let distributor = Distributor::new(view, SystemClock::shared(), tasks.clone(), metrics.clone(), TIMEOUT);
+    let distributor = Distributor::new(view, SystemClock::shared(), tasks.clone(), metrics.clone(), LimitsProvider::default(), TIMEOUT);
     Rig { pool, distributor, tasks, metrics, _view: sender }
 }
 
@@ -288,4 +289,32 @@ async fn a_hanging_ingester_holds_a_bounded_share_of_memory() {
     assert!(rig.metrics.background_pushes.get() <= 2, "{}", rig.metrics.background_pushes.get());
     assert!(rig.metrics.ingester_push_failures.get() >= 18);
     rig.tasks.drain(Duration::from_secs(5)).await.unwrap();
+}
+
+/// Nine ingesters in three zones, one in each of which is the tenant's.
+#[tokio::test]
+async fn a_tenant_with_a_shard_writes_to_its_ingesters_only() {
+    let (pool, mut snapshot) = cluster(&vec![Behaviour::Take; 9]);
+    for (i, instance) in snapshot.instances.iter_mut().enumerate() {
+        instance.zone = format!("zone-{}", i % 3);
+    }
+    let (sender, view) = watch::channel(Arc::new(View::new(&snapshot, 3, &*pool, MANY)));
+    let limits = LimitsProvider::new(Limits { ingestion_shard_size: 3, ..Limits::default() });
+    let (tasks, metrics) = (Tasks::new(), Metrics::new(&mut Registry::default()));
+    let distributor = Distributor::new(view, SystemClock::shared(), tasks.clone(), metrics.clone(), limits.clone(), TIMEOUT);
+    let mut rig = Rig { pool, distributor, tasks, metrics, _view: sender };
+    let holders = async |rig: &mut Rig| {
+        assert_eq!(rig.push(300).await, Ok(PushReport::default()));
+        std::mem::replace(&mut rig.tasks, Tasks::new()).drain(Duration::from_secs(5)).await.unwrap();
+        let taken: Vec<usize> = (0..9).map(|i| rig.pool.0[&format!("ingester-{i}")].series.swap(0, Ordering::SeqCst)).collect();
+        assert_eq!(taken.iter().sum::<usize>(), 900);
+        (0..9).filter(|i| taken[*i] > 0).collect::<Vec<usize>>()
+    };
+    let three = holders(&mut rig).await;
+    assert_eq!(three.len(), 3);
+    assert!((0..3).all(|zone| three.iter().any(|i| i % 3 == zone)));
+    assert_eq!(holders(&mut rig).await, three, "from the cache");
+    limits.set_overrides(Overrides::parse("overrides: {anonymous: {ingestion_shard_size: 6}}", limits.defaults()).unwrap(), 0);
+    let six = holders(&mut rig).await;
+    assert!(six.len() == 6 && three.iter().all(|i| six.contains(i)), "{three:?} {six:?}");
 }

@@ -30,6 +30,10 @@ pub struct Limits {
     /// How long the replica that is taken may be silent before another one is, in milliseconds. 30,000; 1,000 to 3,600,000. Less than twice the scrape interval: replicas take
     /// turns without need, each time with a small gap or overlap. More: a gap of that length when a replica is lost.
     pub ha_failover_timeout_ms: i64,
+    /// Ingesters that take the tenant's series, in all zones together; rounded up to the replication factor and to a multiple of the zones. 0, the default, is all. With some of
+    /// them only, what one tenant does is felt by few others, and a query asks few. Lower than its series need: its ingesters are fuller than others. Read `docs/limits.md` before you
+    /// change it in `limits:`; single tenants may change at any time.
+    pub ingestion_shard_size: usize,
     /// Labels per series, `__name__` included. 40.
     pub max_label_names_per_series: usize,
     /// Bytes of a label name. 1,024.
@@ -137,6 +141,7 @@ impl Default for Limits {
             ha_replica_label: "__replica__".to_owned(),
             ha_max_clusters: 100,
             ha_failover_timeout_ms: 30_000,
+            ingestion_shard_size: 0,
             max_label_names_per_series: 40,
             max_label_name_length: 1_024,
             max_label_value_length: 2_048,

@@ -93,6 +93,11 @@ impl Overrides {
         if self.by_tenant.is_empty() { None } else { self.by_tenant.get(tenant) }
     }
 
+    /// The tenants that have.
+    pub fn tenants(&self) -> impl Iterator<Item = &TenantId> {
+        self.by_tenant.keys()
+    }
+
     /// How many tenants have limits of their own.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -109,7 +109,7 @@ impl OverridesFile {
         let text = String::from_utf8(bytes).map_err(|_| "the file is not UTF-8".to_owned())?;
         let overrides = Overrides::parse(&text, self.provider.defaults()).map_err(|e| e.to_string())?;
         let tenants = overrides.len();
-        self.provider.set_overrides(overrides);
+        self.provider.set_overrides(overrides, now_ms);
         self.problem = None;
         self.metrics.failed.set(0);
         self.metrics.succeeded_at.set(now_ms / 1_000);

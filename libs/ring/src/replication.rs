@@ -6,19 +6,21 @@ use crate::ring::InstanceIndex;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) token: u64,
+    /// Who comes first at one token: the lowest.
+    pub(crate) tie: u64,
     pub(crate) instance: InstanceIndex,
     pub(crate) zone: u32,
 }
 
-/// Calls `emit` with the place of every virtual node and its replicas, ascending by index.
+/// Calls `emit` with every token and the replicas of the keys that end there, descending by token. `members` ascend by token, then by `tie`.
 ///
-/// Clockwise from the node: the first instance of each zone, until there are as many as the replication factor asks for; if there are too
+/// Clockwise from the token: the first instance of each zone, until there are as many as the replication factor asks for; if there are too
 /// few zones, then the next instances of any zone. Therefore a join adds the joined instance to some sets and changes nothing else, and
 /// a leave puts one other in its place.
 ///
 /// Going counter-clockwise instead, the nearest zones and instances are two short lists in which the node just met moves to the front:
 /// the cost per node is O(replication factor), however unevenly instances are spread over zones.
-pub(crate) fn replica_sets(members: &[Member], replication_factor: usize, mut emit: impl FnMut(usize, &[InstanceIndex])) {
+pub(crate) fn replica_sets(members: &[Member], replication_factor: usize, mut emit: impl FnMut(u64, &[InstanceIndex])) {
     let mut sweep = Sweep { replication_factor, by_zone: Vec::new(), by_instance: Vec::new(), replicas: Vec::new() };
     // The first turn only learns what lies beyond the end of the list: the ring has no end.
     for member in members.iter().rev() {
@@ -26,7 +28,11 @@ pub(crate) fn replica_sets(members: &[Member], replication_factor: usize, mut em
     }
     for (place, member) in members.iter().enumerate().rev() {
         sweep.meet(*member);
-        emit(place, sweep.replicas());
+        let is_first_at_token =
+            place.checked_sub(1).and_then(|before| members.get(before)).is_none_or(|before| before.token != member.token);
+        if is_first_at_token {
+            emit(member.token, sweep.replicas());
+        }
     }
 }
 

@@ -161,7 +161,7 @@ impl Store {
         if candidates.is_empty() {
             return Ok(Vec::new());
         }
-        let held = ingesters.ask(|client| {
+        let held = ingesters.ask(&ctx.tenant, |client| {
             let ctx = ctx.clone();
             async move { client.held_blocks(&ctx, min_t, max_t).await }
         });

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use limits::{Limits, LimitsProvider, Overrides};
 use model::{Chunk, ChunkEncoding, Labels, Matcher, Metadata, PushReport, SeriesChunks, TenantId};
 use prometheus_client::registry::Registry;
 use ring::{ClusterSnapshot, Instance, InstanceId, InstanceState, Role};
@@ -14,7 +15,7 @@ use rpc::{
 use runtime::{Deadline, ManualClock};
 use tokio::sync::{mpsc, watch};
 
-use super::Ingesters;
+use super::{Ingesters, Shards};
 use crate::metrics::Metrics;
 
 /// How a fake ingester behaves.
@@ -143,7 +144,8 @@ fn cluster_with(
     // The sender may go: the last value stays.
     drop(tx);
     let metrics = Metrics::register(&mut Registry::default());
-    Ingesters::new(snapshot, Arc::new(Pool(pool)), replication_factor, Duration::from_millis(50), metrics)
+    let shards = Shards { limits: LimitsProvider::default(), clock: Arc::new(ManualClock::at(0)), lookback_ms: 0 };
+    Ingesters::new(snapshot, Arc::new(Pool(pool)), replication_factor, shards, Duration::from_millis(50), metrics)
 }
 
 fn ctx() -> CallContext {
@@ -179,7 +181,7 @@ async fn count_series(ingesters: &Ingesters) -> Result<usize, RpcError> {
     let request = SeriesRequest { selectors: Vec::new(), min_t: 0, max_t: 1, limit: 0 };
     let ctx = ctx();
     let answers = ingesters
-        .ask(|client| {
+        .ask(&ctx.tenant, |client| {
             let (ctx, request) = (ctx.clone(), request.clone());
             async move { client.series(&ctx, request).await }
         })
@@ -256,4 +258,35 @@ async fn a_limit_ends_the_query_even_where_a_failure_would_be_tolerated() {
 #[tokio::test]
 async fn nobody_registered_is_an_error() {
     assert_eq!(select(&cluster(3, &[])).await.unwrap_err().kind, RpcErrorKind::Unavailable);
+}
+
+/// Nine ingesters in three zones; those that are not in the tenant's shard of three would fail.
+#[tokio::test(start_paused = true)]
+async fn only_those_that_may_have_the_tenants_series_are_asked() {
+    const HOUR: i64 = 3_600_000;
+    let instances = cluster_in_zones(3, &vec![(Behaviour::Fine, 0..1); 9], &["a", "b", "c"]).ring().unwrap();
+    let tenant = TenantId::anonymous();
+    let own = instances.shard_of(tenant.as_str(), 3).members().to_vec();
+    let behaviour = |i: u32| if own.contains(&i) { Behaviour::Fine } else { Behaviour::Refuses };
+    let members: Vec<_> = (0..9).map(|i| (behaviour(i), 0..70)).collect();
+    let mut ingesters = cluster_in_zones(3, &members, &["a", "b", "c"]);
+    let (limits, clock) =
+        (LimitsProvider::new(Limits { ingestion_shard_size: 3, ..Limits::default() }), Arc::new(ManualClock::at(10 * HOUR)));
+    ingesters.shards = Shards { limits: limits.clone(), clock: Arc::clone(&clock) as _, lookback_ms: 6 * HOUR };
+    assert!(select(&ingesters).await.is_err(), "what the size was is not known: everyone is needed");
+    limits.follows_changes_from(0, 0);
+    assert_eq!(select(&ingesters).await, Ok(70));
+    assert_eq!(count_series(&ingesters).await, Ok(70));
+    // It was larger in between: then others may have something.
+    let set = |size: usize, at: i64| {
+        let text = format!("overrides: {{anonymous: {{ingestion_shard_size: {size}}}}}");
+        limits.set_overrides(Overrides::parse(&text, limits.defaults()).unwrap(), at);
+    };
+    set(9, 10 * HOUR);
+    assert!(select(&ingesters).await.is_err());
+    set(3, 11 * HOUR);
+    clock.advance(Duration::from_secs(7 * 3_600 - 1));
+    assert!(select(&ingesters).await.is_err());
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(select(&ingesters).await, Ok(70));
 }

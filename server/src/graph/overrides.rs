@@ -11,9 +11,16 @@ use tokio::sync::Notify;
 
 use super::Parts;
 
+/// Within which all processes are taken to have read a change of the file, if that is longer than some intervals of looking at it: Kubernetes brings a ConfigMap to its nodes within a minute
+/// or so of each other.
+const SETTLE_MS: u64 = 120_000;
+
 /// Reads the overrides file, if there is one, and follows its changes.
 pub(super) fn follow(parts: &Parts, registry: &mut Registry) -> anyhow::Result<()> {
     let path = parts.config.limits_overrides_file.clone();
+    let settle = SETTLE_MS.max(parts.config.limits_reload_interval_seconds.saturating_mul(3_000));
+    // Without a file nothing changes at all.
+    parts.limits.follows_changes_from(parts.clock.now_ms(), i64::try_from(settle).unwrap_or(i64::MAX));
     if path.as_os_str().is_empty() {
         return Ok(());
     }

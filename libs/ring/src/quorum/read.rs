@@ -2,11 +2,11 @@
 
 use crate::instance::InstanceState;
 use crate::quorum::{Verdict, tolerated_failures};
-use crate::ring::Ring;
+use crate::ring::{InstanceIndex, Ring};
 
-/// Follows a read that asks every instance of the ring.
+/// Follows a read that asks every instance of the ring, or everyone who may have a tenant's series ([`Ring::readers_of`]).
 ///
-/// All are asked, not only today's replicas of a series: who held it before the last join or leave still has its samples. The read is
+/// All of those are asked, not only today's replicas of a series: who held it before the last join or leave still has its samples. The read is
 /// complete when the instances that did not answer can be at most [`tolerated_failures`] replicas of any series: that many
 /// instances, or, if there are at least as many zones as replicas (so that a series has one replica per zone), any number of
 /// instances in that many zones.
@@ -23,9 +23,15 @@ pub struct ReadQuorum {
 }
 
 impl ReadQuorum {
-    /// Nobody was asked yet.
+    /// Nobody was asked yet; everyone holds series.
     #[must_use]
     pub fn new(ring: &Ring) -> Self {
+        Self::among(ring, ring.members())
+    }
+
+    /// Nobody was asked yet; these hold series. What others answer does not count.
+    #[must_use]
+    pub fn among(ring: &Ring, members: &[InstanceIndex]) -> Self {
         let mut zones: Vec<&str> = ring.instances().iter().map(|i| i.zone.as_str()).collect();
         zones.sort_unstable();
         zones.dedup();
@@ -33,25 +39,31 @@ impl ReadQuorum {
         let domain = |(index, zone): (u32, &str)| if zone_aware { zones.partition_point(|z| *z < zone) as u32 } else { index };
         let domain_of: Vec<u32> = (0..).zip(ring.instances().iter().map(|i| i.zone.as_str())).map(domain).collect();
         let instances = domain_of.len();
+        let mut heard = vec![Some(true); instances];
+        for member in members {
+            if let Some(heard) = heard.get_mut(*member as usize) {
+                *heard = None;
+            }
+        }
         Self {
             domain_of,
             tolerated: tolerated_failures(ring.replication_factor()),
-            heard: vec![None; instances],
+            missing: heard.iter().filter(|heard| heard.is_none()).count(),
+            heard,
             failed_in: vec![0; instances.max(zones.len())],
             failed_domains: 0,
-            missing: instances,
         }
     }
 
-    /// The instances that are worth asking first: all but the UNHEALTHY, which may be gone, and the JOINING, which answer only when they have
+    /// Those of the members that are worth asking first: all but the UNHEALTHY, which may be gone, and the JOINING, which answer only when they have
     /// replayed their logs. If the answer cannot be complete without those, everyone is asked: an instance that has only lost its
     /// coordinator still has its data, and one that is starting answers a little later.
     #[must_use]
-    pub fn first_choice(ring: &Ring) -> Vec<u32> {
-        let all = || (0..).zip(ring.instances());
+    pub fn first_choice(ring: &Ring, members: &[InstanceIndex]) -> Vec<InstanceIndex> {
+        let all = || members.iter().filter_map(|index| ring.instances().get(*index as usize).map(|instance| (*index, instance)));
         let doubtful = |state: InstanceState| matches!(state, InstanceState::Unhealthy | InstanceState::Joining);
         let first: Vec<u32> = all().filter(|(_, i)| !doubtful(i.state)).map(|(index, _)| index).collect();
-        let mut without = Self::new(ring);
+        let mut without = Self::among(ring, members);
         for (index, _) in all().filter(|(_, i)| doubtful(i.state)) {
             without.failed(index);
         }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::instance::InstanceState;
 use crate::quorum::{Verdict, write_quorum};
-use crate::ring::{InstanceIndex, PassThrough, ReplicaSet, Ring};
+use crate::ring::{InstanceIndex, ReplicaSet, Ring};
+use crate::topology::PassThrough;
 
 /// One request of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
