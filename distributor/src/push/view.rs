@@ -109,7 +109,7 @@ impl Lane {
         drop(health);
         match (before, after) {
             (false, true) => {
-                tracing::warn!(ingester = %self.instance.id, "ingester does not answer pushes: left out where others are enough")
+                tracing::warn!(ingester = %self.instance.id, "ingester does not answer pushes: left out where others are enough");
             }
             (true, false) => tracing::info!(ingester = %self.instance.id, "ingester answers pushes again"),
             _ => {}
