@@ -88,7 +88,7 @@ impl Distributor {
     async fn push_replicated(&self, view: &View, ctx: CallContext, batch: &Arc<WriteBatch>) -> Result<PushReport, WriteError> {
         let size = self.limits.shard_size_for_writes(&ctx.tenant, self.clock.now_ms());
         let ring = view.ring_of(&ctx.tenant, size);
-        let ShardedBatch { slices, mut quorum } = shard(&ring, &ctx.tenant, batch);
+        let ShardedBatch { slices, mut quorum } = shard(&ring, &ctx.tenant, batch, view.spare(self.clock.monotonic()));
         let needed = write_quorum(view.ring.replication_factor());
         if quorum.verdict() == Verdict::Impossible {
             let have = view.ring.instances().len();

@@ -16,15 +16,15 @@ pub struct ShardedBatch {
     pub quorum: WriteQuorum,
 }
 
-/// Splits a batch. Metadata belongs to no series; all of a tenant's goes to the replicas of one key made of the tenant's name.
+/// Splits a batch; `spare` names ingesters to leave out if that is possible. Metadata belongs to no series; all of a tenant's goes to the replicas of one key made of the tenant's name.
 #[must_use]
-pub fn shard(ring: &Ring, tenant: &TenantId, batch: &Arc<WriteBatch>) -> ShardedBatch {
+pub fn shard(ring: &Ring, tenant: &TenantId, batch: &Arc<WriteBatch>, spare: impl FnMut(InstanceIndex) -> bool) -> ShardedBatch {
     let seed = TenantSeed::of(tenant);
     let series = batch.series.len();
     let tokens = batch.series.iter().map(|s| s.hash.token(seed));
     // The metadata stands as one more series after the last.
     let metadata = (!batch.metadata.is_empty()).then(|| SeriesHash(0).token(seed));
-    let plan = ring.plan_write(tokens.chain(metadata));
+    let plan = ring.plan_write_sparing(tokens.chain(metadata), spare);
     let slices = plan.targets.into_iter().map(|target| {
         let (picked, metadata) = match target.series {
             None => (None, metadata.is_some()),
@@ -85,7 +85,7 @@ mod tests {
     fn every_series_goes_to_its_replicas_and_metadata_to_some() {
         let tenant = TenantId::anonymous();
         for (instances, factor) in [(1, 1), (3, 3), (6, 3), (4, 1)] {
-            let sharded = shard(&ring(instances, factor), &tenant, &batch(500, true));
+            let sharded = shard(&ring(instances, factor), &tenant, &batch(500, true), |_| false);
             let mut copies = vec![0; 500];
             for (_, slice) in &sharded.slices {
                 match &slice.series {
@@ -96,13 +96,13 @@ mod tests {
             assert!(copies.iter().all(|n| *n == factor), "{instances} {factor} {copies:?}");
             assert_eq!(sharded.slices.iter().filter(|(_, slice)| slice.metadata).count(), factor);
         }
-        let whole = shard(&ring(3, 3), &tenant, &batch(10, false));
+        let whole = shard(&ring(3, 3), &tenant, &batch(10, false), |_| false);
         assert!(whole.slices.iter().all(|(_, slice)| slice.series.is_none() && !slice.metadata));
     }
 
     #[test]
     fn metadata_alone_is_a_push() {
-        let sharded = shard(&ring(5, 3), &TenantId::anonymous(), &batch(0, true));
+        let sharded = shard(&ring(5, 3), &TenantId::anonymous(), &batch(0, true), |_| false);
         assert_eq!(sharded.slices.len(), 3);
         assert!(sharded.slices.iter().all(|(_, slice)| slice.metadata && slice.series.as_deref().unwrap_or_default().is_empty()));
     }

@@ -1,5 +1,7 @@
 //! Asking ingesters side by side: all to which the tenant's series may have been written.
 
+mod health;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,10 @@ use tokio::sync::{mpsc, watch};
 
 use crate::merge::Merge;
 use crate::metrics::Metrics;
+use health::Health;
+
+/// The least time that is left to those who are not needed: replicas of one answer come within some milliseconds of each other.
+const LEAST_PATIENCE: Duration = Duration::from_millis(50);
 
 /// What a stream gives next; `None` at its end.
 type Item = Option<Result<SelectBatch, RpcError>>;
@@ -28,6 +34,7 @@ pub struct Ingesters {
     ring: Arc<Mutex<Ring>>,
     pool: Arc<dyn IngesterPool>,
     shards: Shards,
+    health: Health,
     straggler_wait: Duration,
     metrics: Metrics,
 }
@@ -73,7 +80,7 @@ impl Ingesters {
         metrics: Metrics,
     ) -> Self {
         let ring = Ring::of_role(&snapshot.borrow(), Role::Ingester, replication_factor);
-        Self { snapshot, ring: Arc::new(Mutex::new(ring)), pool, shards, straggler_wait, metrics }
+        Self { snapshot, ring: Arc::new(Mutex::new(ring)), pool, health: Health::default(), shards, straggler_wait, metrics }
     }
 
     fn asked(&self, tenant: &TenantId) -> Result<Asked, RpcError> {
@@ -87,6 +94,7 @@ impl Ingesters {
         let mut ring = self.ring.lock();
         if ring.version() < snapshot.version {
             *ring = ring.updated(&snapshot, Role::Ingester);
+            self.health.keep_those_of(&ring);
         }
         if ring.instances().is_empty() {
             return Err(RpcError::unavailable("no ingester is registered in the cluster yet"));
@@ -114,7 +122,7 @@ impl Ingesters {
         T: Send,
     {
         let Asked { ring, members } = who;
-        let asked = ReadQuorum::first_choice(ring, members);
+        let asked = ReadQuorum::first_choice(ring, members, |index| !self.health.is_trusted(ring, index, self.shards.clock.monotonic()));
         let mut reserve: Vec<u32> = members.iter().copied().filter(|index| !asked.contains(index)).collect();
         let mut tally = Tally { ring, quorum: ReadQuorum::among(ring, members) };
         let call = |index: u32| {
@@ -129,27 +137,42 @@ impl Ingesters {
         };
         let mut pending: FuturesUnordered<_> = asked.iter().map(|index| call(*index)).collect();
         let mut answers = Vec::with_capacity(asked.len());
+        let started = self.shards.clock.monotonic();
+        let mut unheard = asked.clone();
         loop {
             let next = if tally.quorum.verdict() == Verdict::Reached {
                 // Complete; what comes soon makes replicas that are behind count as well.
-                tokio::time::timeout(self.straggler_wait, pending.next()).await.unwrap_or(None)
+                let patience = self.patience(started);
+                tokio::time::timeout(patience, pending.next()).await.unwrap_or(None)
             } else {
                 pending.next().await
             };
-            match next {
-                Some((index, Ok(answer))) => {
+            let Some((index, answer)) = next else { break };
+            unheard.retain(|other| *other != index);
+            self.health.note(ring, index, answer.as_ref().is_err_and(RpcError::is_silence), self.shards.clock.monotonic());
+            match answer {
+                Ok(answer) => {
                     tally.quorum.succeeded(index);
                     answers.push((index, answer));
                 }
-                Some((index, Err(error))) => {
+                Err(error) => {
                     tally.failed(index, error)?;
+                    unheard.extend(&reserve);
                     pending.extend(reserve.drain(..).map(&call));
                 }
-                None => break,
             }
+        }
+        for index in unheard {
+            self.health.note(ring, index, true, self.shards.clock.monotonic());
         }
         self.metrics.ingesters_missed.inc_by(members.len().saturating_sub(answers.len()) as u64);
         Ok(answers)
+    }
+
+    /// How long to wait for those who are not needed: as long as the others took, within bounds.
+    fn patience(&self, started: Duration) -> Duration {
+        let took = self.shards.clock.monotonic().saturating_sub(started);
+        took.max(LEAST_PATIENCE).min(self.straggler_wait)
     }
 
     /// Streams the series of all ingesters, replicas merged, into `out` until the receiver is gone. Errors go there as well.
@@ -201,6 +224,7 @@ impl Ingesters {
                     }
                     Some(Err(error)) => {
                         self.metrics.ingesters_missed.inc();
+                        self.health.note(&asked.ring, index, error.is_silence(), self.shards.clock.monotonic());
                         tally.failed(index, error)?;
                     }
                     None => {
@@ -242,10 +266,12 @@ impl Ingesters {
             })
             .collect();
         let mut items = Vec::with_capacity(waiting.len());
+        let started = self.shards.clock.monotonic();
         while !waiting.is_empty() {
             let stalled = waiting.iter().filter_map(|source| indices.get(*source).copied());
             let next = if tally.can_do_without(stalled) {
-                tokio::time::timeout(self.straggler_wait, reads.next()).await.unwrap_or(None)
+                let patience = self.patience(started);
+                tokio::time::timeout(patience, reads.next()).await.unwrap_or(None)
             } else {
                 reads.next().await
             };

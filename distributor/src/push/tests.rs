@@ -302,19 +302,67 @@ async fn a_tenant_with_a_shard_writes_to_its_ingesters_only() {
     let limits = LimitsProvider::new(Limits { ingestion_shard_size: 3, ..Limits::default() });
     let (tasks, metrics) = (Tasks::new(), Metrics::new(&mut Registry::default()));
     let distributor = Distributor::new(view, SystemClock::shared(), tasks.clone(), metrics.clone(), limits.clone(), TIMEOUT);
-    let mut rig = Rig { pool, distributor, tasks, metrics, _view: sender };
-    let holders = async |rig: &mut Rig| {
+    let rig = Rig { pool, distributor, tasks, metrics, _view: sender };
+    let holders = async || {
         assert_eq!(rig.push(300).await, Ok(PushReport::default()));
-        std::mem::replace(&mut rig.tasks, Tasks::new()).drain(Duration::from_secs(5)).await.unwrap();
+        while rig.metrics.background_pushes.get() > 0 {
+            tokio::task::yield_now().await;
+        }
         let taken: Vec<usize> = (0..9).map(|i| rig.pool.0[&format!("ingester-{i}")].series.swap(0, Ordering::SeqCst)).collect();
         assert_eq!(taken.iter().sum::<usize>(), 900);
         (0..9).filter(|i| taken[*i] > 0).collect::<Vec<usize>>()
     };
-    let three = holders(&mut rig).await;
+    let three = holders().await;
     assert_eq!(three.len(), 3);
     assert!((0..3).all(|zone| three.iter().any(|i| i % 3 == zone)));
-    assert_eq!(holders(&mut rig).await, three, "from the cache");
+    assert_eq!(holders().await, three, "from the cache");
     limits.set_overrides(Overrides::parse("overrides: {anonymous: {ingestion_shard_size: 6}}", limits.defaults()).unwrap(), 0);
-    let six = holders(&mut rig).await;
+    let six = holders().await;
     assert!(six.len() == 6 && three.iter().all(|i| six.contains(i)), "{three:?} {six:?}");
+}
+
+/// One that hangs is waited for by no write, and after a while hardly gets any; what it was sent is given back.
+#[tokio::test(start_paused = true)]
+async fn a_hanging_ingester_is_left_out_and_taken_back() {
+    let (pool, snapshot) = cluster(&[Behaviour::Take, Behaviour::Take, Behaviour::Hang]);
+    let (sender, view) = watch::channel(Arc::new(View::new(&snapshot, 3, &*pool, MANY)));
+    let clock = Arc::new(runtime::ManualClock::at(0));
+    let (tasks, metrics) = (Tasks::new(), Metrics::new(&mut Registry::default()));
+    let distributor =
+        Distributor::new(view, Arc::clone(&clock) as _, tasks.clone(), metrics.clone(), LimitsProvider::default(), Duration::from_secs(10));
+    let rig = Rig { pool, distributor, tasks, metrics, _view: sender };
+    let ctx = || CallContext { tenant: TenantId::anonymous(), deadline: Deadline::after(&*clock, Duration::from_secs(60)) };
+    let step = Duration::from_millis(20);
+    let mut most = 0;
+    let push_for = async |seconds: u64, most: &mut i64| {
+        for _ in 0..seconds * 50 {
+            assert_eq!(rig.distributor.push(&ctx(), &batch(10)).await, Ok(PushReport::default()));
+            tokio::time::sleep(step).await;
+            clock.advance(step);
+            *most = (*most).max(rig.metrics.background_pushes.get());
+        }
+    };
+    push_for(30, &mut most).await;
+    // Those of two seconds at fifty a second, and a few that tried.
+    assert!((100..110).contains(&most), "{most}");
+    assert!(rig.metrics.background_pushes.get() <= 2, "{}", rig.metrics.background_pushes.get());
+    *rig.pool.0["ingester-2"].behaviour.lock() = Behaviour::Take;
+    push_for(9, &mut most).await;
+    let before = rig.series_of(2);
+    push_for(1, &mut most).await;
+    assert_eq!(rig.series_of(2) - before, 500, "it has every push again");
+}
+
+/// Two that are ill are still asked: the third alone is no quorum.
+#[tokio::test]
+async fn ill_ingesters_are_asked_when_they_are_needed() {
+    let fail = || Behaviour::Fail(RpcErrorKind::Unavailable);
+    let rig = rig(&[Behaviour::Take, fail(), fail()], 3, MANY);
+    for _ in 0..10 {
+        assert!(rig.push(10).await.is_err());
+    }
+    for ill in ["ingester-1", "ingester-2"] {
+        *rig.pool.0[ill].behaviour.lock() = Behaviour::Take;
+    }
+    assert_eq!(rig.push(10).await, Ok(PushReport::default()));
 }

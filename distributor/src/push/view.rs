@@ -1,11 +1,13 @@
 //! The ingesters as the distributor sees them now.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::TenantId;
 use parking_lot::Mutex;
 use ring::{ClusterSnapshot, Instance, InstanceIndex, Ring, Role, ShardCache};
-use rpc::{CallContext, IngesterClient, IngesterPool, PushSlice, RpcError, RpcErrorKind};
+use rpc::{CallContext, IngesterClient, IngesterPool, PeerHealth, PushSlice, RpcError, RpcErrorKind};
 use runtime::Clock;
 
 use crate::inflight::InflightBytes;
@@ -28,6 +30,8 @@ pub(crate) struct Lane {
     client: Arc<dyn IngesterClient>,
     inflight: Arc<InflightBytes>,
     max_inflight: u64,
+    /// Held for a look or a note only.
+    health: Mutex<PeerHealth>,
 }
 
 impl View {
@@ -62,6 +66,12 @@ impl View {
         })
     }
 
+    /// Which ingesters to leave out of one write because of how earlier ones went. Each is asked once, so that a try which one of them gives is for the whole write.
+    pub(crate) fn spare(&self, now: Duration) -> impl FnMut(InstanceIndex) -> bool {
+        let mut asked: HashMap<InstanceIndex, bool> = HashMap::new();
+        move |index| *asked.entry(index).or_insert_with(|| self.lane(index).is_some_and(|lane| !lane.is_trusted(now)))
+    }
+
     pub(crate) fn lane(&self, index: InstanceIndex) -> Option<&Arc<Lane>> {
         self.lanes.get(index as usize)
     }
@@ -82,7 +92,29 @@ impl Lane {
             client: pool.client(instance),
             inflight: InflightBytes::new(max_inflight),
             max_inflight,
+            health: Mutex::default(),
         })
+    }
+
+    fn is_trusted(&self, now: Duration) -> bool {
+        self.note(|health| health.is_trusted(now))
+    }
+
+    /// Tells the health of something, and the log if that changes what it means.
+    fn note<T>(&self, tell: impl FnOnce(&mut PeerHealth) -> T) -> T {
+        let mut health = self.health.lock();
+        let before = health.is_suspended();
+        let told = tell(&mut health);
+        let after = health.is_suspended();
+        drop(health);
+        match (before, after) {
+            (false, true) => {
+                tracing::warn!(ingester = %self.instance.id, "ingester does not answer pushes: left out where others are enough");
+            }
+            (true, false) => tracing::info!(ingester = %self.instance.id, "ingester answers pushes again"),
+            _ => {}
+        }
+        told
     }
 
     fn is_same(&self, instance: &Instance) -> bool {
@@ -108,9 +140,36 @@ impl Lane {
             ))
         })?;
         let left = ctx.deadline.remaining(clock);
-        match tokio::time::timeout(left, self.client.push(ctx, slice)).await {
+        let call = Call::start(self, clock.monotonic());
+        let result = match tokio::time::timeout(left, self.client.push(ctx, slice)).await {
             Ok(result) => result,
             Err(_) => Err(RpcError::new(RpcErrorKind::DeadlineExceeded, format!("ingester {} did not answer in time", self.instance.id))),
+        };
+        call.ended(result.as_ref().is_err_and(RpcError::is_silence), clock.monotonic());
+        result
+    }
+}
+
+/// A push that is under way. Dropped, it was given up.
+struct Call<'a>(Option<&'a Lane>);
+
+impl<'a> Call<'a> {
+    fn start(lane: &'a Lane, now: Duration) -> Self {
+        lane.note(|health| health.started(now));
+        Self(Some(lane))
+    }
+
+    fn ended(mut self, in_silence: bool, now: Duration) {
+        if let Some(lane) = self.0.take() {
+            lane.note(|health| if in_silence { health.failed(now) } else { health.answered(now) });
+        }
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if let Some(lane) = self.0.take() {
+            lane.note(PeerHealth::abandoned);
         }
     }
 }

@@ -147,6 +147,7 @@ pub struct Instance {
     /// Drawn from one counter of the cluster at every registration: no two registrations ever share it, and of one id and role a later one has
     /// a larger one. What carries an older epoch is fenced.
     pub epoch: u64,
-    /// Wall time of its registration, milliseconds since the epoch; for people, not for decisions.
+    /// Wall time of its registration, milliseconds since the epoch. Who reads a tenant's shard asks those in addition that registered within the look-back ([`crate::Ring::readers_of`]), which is
+    /// hours: clocks may differ by minutes.
     pub registered_at_ms: i64,
 }

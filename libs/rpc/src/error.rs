@@ -44,6 +44,12 @@ impl RpcError {
         Self::new(RpcErrorKind::Internal, message)
     }
 
+    /// Whether the callee gave no sign of life: it was not reached, or did not answer in time.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(self.kind, RpcErrorKind::Unavailable | RpcErrorKind::DeadlineExceeded)
+    }
+
     /// Whether another replica may well answer.
     #[must_use]
     pub fn is_retriable_elsewhere(&self) -> bool {

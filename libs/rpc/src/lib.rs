@@ -5,6 +5,7 @@
 //! who can do something about it), [`ingester`], [`coordinator`], [`write`], [`query`], [`ruler`] (the traits); then what the gRPC implementations share: [`channels`] (connections), [`metadata`]
 //! (tenant, deadline, trace and cluster of a call) and [`status`] (errors on the wire); and the gRPC clients: [`ingester_grpc`], [`coordinator_grpc`], [`ruler_grpc`].
 //! [`keys`] (small values) and [`operator`] (for people) are further sides of the coordinator. [`membership`] and [`cluster_watch`] are what every role needs of the coordinator: being in the cluster, and seeing it.
+//! [`health`] is what a caller learns of a peer from its calls.
 //!
 //! Never here: decisions (who is asked, how many must answer). Those belong to the roles.
 
@@ -14,6 +15,7 @@ pub mod context;
 pub mod coordinator;
 pub mod coordinator_grpc;
 pub mod error;
+pub mod health;
 pub mod ingester;
 pub mod ingester_grpc;
 pub mod keys;
@@ -33,6 +35,7 @@ pub use context::CallContext;
 pub use coordinator::{CoordinatorClient, Lease, Registration, SnapshotStream};
 pub use coordinator_grpc::GrpcCoordinatorClient;
 pub use error::{RpcError, RpcErrorKind};
+pub use health::PeerHealth;
 pub use ingester::{
     Cardinality, CardinalityRequest, ExemplarSeries, HELD_FOR, IngesterClient, IngesterPool, LabelCounts, LabelNamesRequest,
     LabelValuesRequest, PushSlice, SelectBatch, SelectStream, SeriesRequest, StreamSelectRequest,

@@ -290,3 +290,22 @@ async fn only_those_that_may_have_the_tenants_series_are_asked() {
     clock.advance(Duration::from_secs(2));
     assert_eq!(select(&ingesters).await, Ok(70));
 }
+
+/// Who hangs costs three queries some waiting; then only a try once in a while, until it answers.
+#[tokio::test(start_paused = true)]
+async fn a_hanging_ingester_is_not_asked_for_long() {
+    let clock = Arc::new(ManualClock::at(0));
+    let mut ingesters =
+        cluster_in_zones(3, &[(Behaviour::Fine, 0..9), (Behaviour::Hangs, 0..9), (Behaviour::Fine, 0..9)], &["a", "b", "c"]);
+    ingesters.shards.clock = Arc::clone(&clock) as _;
+    let mut waited = 0;
+    for _ in 0..1_000 {
+        let started = tokio::time::Instant::now();
+        assert_eq!(count_series(&ingesters).await, Ok(9));
+        assert_eq!(select(&ingesters).await, Ok(9));
+        waited += usize::from(started.elapsed() > Duration::ZERO);
+        clock.advance(Duration::from_millis(20));
+    }
+    // Three, and those after 0.25, 0.5, 1, 2, 4 and 8 seconds.
+    assert!((2..10).contains(&waited), "{waited}");
+}

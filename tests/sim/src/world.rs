@@ -517,7 +517,7 @@ impl World {
     fn read(&mut self) {
         let ring = &self.watchers[WATCHERS - 1].ring;
         let (mut quorum, version) = (ReadQuorum::new(ring), ring.version());
-        let asked = ReadQuorum::first_choice(ring, ring.members());
+        let asked = ReadQuorum::first_choice(ring, ring.members(), |_| false);
         let all: Vec<(u32, usize)> = (0..).zip(ring.instances().iter().map(|i| place(i.id.as_str()))).collect();
         let read = self.reads.len();
         for (index, ingester) in all {

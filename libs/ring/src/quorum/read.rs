@@ -56,18 +56,20 @@ impl ReadQuorum {
     }
 
     /// Those of the members that are worth asking first: all but the UNHEALTHY, which may be gone, and the JOINING, which answer only when they have
-    /// replayed their logs. If the answer cannot be complete without those, everyone is asked: an instance that has only lost its
+    /// replayed their logs, and those that `spare` names for what the caller has learned of them. If the answer cannot be complete without those, everyone is asked: an instance that has only lost its
     /// coordinator still has its data, and one that is starting answers a little later.
     #[must_use]
-    pub fn first_choice(ring: &Ring, members: &[InstanceIndex]) -> Vec<InstanceIndex> {
-        let all = || members.iter().filter_map(|index| ring.instances().get(*index as usize).map(|instance| (*index, instance)));
-        let doubtful = |state: InstanceState| matches!(state, InstanceState::Unhealthy | InstanceState::Joining);
-        let first: Vec<u32> = all().filter(|(_, i)| !doubtful(i.state)).map(|(index, _)| index).collect();
+    pub fn first_choice(ring: &Ring, members: &[InstanceIndex], mut spare: impl FnMut(InstanceIndex) -> bool) -> Vec<InstanceIndex> {
+        let mut doubtful = |index: &InstanceIndex| {
+            let state = ring.instances().get(*index as usize).map(|instance| instance.state);
+            matches!(state, None | Some(InstanceState::Unhealthy | InstanceState::Joining)) || spare(*index)
+        };
+        let (second, first): (Vec<InstanceIndex>, Vec<InstanceIndex>) = members.iter().partition(|index| doubtful(index));
         let mut without = Self::among(ring, members);
-        for (index, _) in all().filter(|(_, i)| doubtful(i.state)) {
+        for index in second {
             without.failed(index);
         }
-        if without.verdict() == Verdict::Impossible { all().map(|(index, _)| index).collect() } else { first }
+        if without.verdict() == Verdict::Impossible { members.to_vec() } else { first }
     }
 
     /// The verdict so far. `Reached`: those who have not answered are not needed (a read may still prefer to wait for them).

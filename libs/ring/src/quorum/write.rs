@@ -59,8 +59,14 @@ impl Ring {
     /// replication factor, so a read finds what was acknowledged.
     #[must_use]
     pub fn plan_write(&self, tokens: impl IntoIterator<Item = u64>) -> WritePlan {
+        self.plan_write_sparing(tokens, |_| false)
+    }
+
+    /// The same, and those that `spare` names are left out as well, for what the caller has learned of them, as long as the others are a quorum.
+    #[must_use]
+    pub fn plan_write_sparing(&self, tokens: impl IntoIterator<Item = u64>, spare: impl FnMut(InstanceIndex) -> bool) -> WritePlan {
         let quorum = write_quorum(self.replication_factor());
-        let mut plan = Planner::new(self, quorum);
+        let mut plan = Planner::new(self, quorum, spare);
         for (series, token) in (0..).zip(tokens) {
             plan.add(series, self.write_replicas(token));
         }
@@ -68,8 +74,9 @@ impl Ring {
     }
 }
 
-struct Planner<'a> {
+struct Planner<'a, S> {
     ring: &'a Ring,
+    spare: S,
     quorum: usize,
     group_of_set: HashMap<u32, u32, BuildHasherDefault<PassThrough>>,
     groups: Vec<Group>,
@@ -80,10 +87,11 @@ struct Planner<'a> {
     series: usize,
 }
 
-impl<'a> Planner<'a> {
-    fn new(ring: &'a Ring, quorum: usize) -> Self {
+impl<'a, S: FnMut(InstanceIndex) -> bool> Planner<'a, S> {
+    fn new(ring: &'a Ring, quorum: usize, spare: S) -> Self {
         Self {
             ring,
+            spare,
             quorum,
             group_of_set: HashMap::default(),
             groups: Vec::new(),
@@ -109,9 +117,10 @@ impl<'a> Planner<'a> {
         let instances = self.ring.instances();
         let takes_writes =
             |replica: &InstanceIndex| matches!(instances[*replica as usize].state, InstanceState::Active | InstanceState::Joining);
-        let mut asked: Vec<InstanceIndex> = set.instances.iter().copied().filter(takes_writes).collect();
+        let in_state: Vec<InstanceIndex> = set.instances.iter().copied().filter(takes_writes).collect();
+        let mut asked: Vec<InstanceIndex> = in_state.iter().copied().filter(|replica| !(self.spare)(*replica)).collect();
         if asked.len() < self.quorum {
-            asked = set.instances.to_vec();
+            asked = if in_state.len() < self.quorum { set.instances.to_vec() } else { in_state };
         }
         let number = index(self.groups.len());
         self.groups.push(Group { acked: 0, possible: asked.len() });

@@ -8,7 +8,7 @@ use crate::ring::tests::cluster;
 
 fn first_choice(instances: Vec<crate::Instance>, replication_factor: usize) -> Vec<u32> {
     let ring = Ring::build(instances, replication_factor);
-    ReadQuorum::first_choice(&ring, ring.members())
+    ReadQuorum::first_choice(&ring, ring.members(), |_| false)
 }
 
 #[test]
