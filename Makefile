@@ -10,7 +10,7 @@ export CARGO_TARGET_DIR ?= $(PLIMSOLL_CACHE)/target
 # Before cargo: RocksDB is compiled once per machine (ci/rocksdb says why), and the target directory may be shared (ci/checkout).
 PREPARE = ci/checkout; export ROCKSDB_STATIC=1; ROCKSDB_LIB_DIR="$$(ci/rocksdb)"; export ROCKSDB_LIB_DIR
 
-.PHONY: help run build test unit fmt fuzz docs bench
+.PHONY: help run build test unit fmt fuzz resilience docs bench
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -44,6 +44,10 @@ bench: ## benchmarks of the hot paths (criterion) and a first load test
 	@$(PREPARE); cargo build --release --locked -p plimsoll -p plimsoll-loadtest
 	@"$(CARGO_TARGET_DIR)/release/loadtest" write
 	@"$(CARGO_TARGET_DIR)/release/loadtest" query
+
+resilience: ## faults on a cluster under load, and what was noticed of them, as a table (ARGS="rollout" for one); 25 minutes
+	@$(PREPARE); cargo build --release --locked --workspace --bins
+	@"$(CARGO_TARGET_DIR)/release/resilience" $(ARGS)
 
 fuzz: ## fuzz parser, engine and scripts of PromQL (SECONDS_EACH=60); needs a nightly compiler and cargo-fuzz
 	@ci/fuzz

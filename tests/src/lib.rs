@@ -24,4 +24,5 @@ pub mod oracle;
 pub mod peers;
 pub mod process;
 pub mod prometheus;
+pub mod resilience;
 pub mod rules_api;

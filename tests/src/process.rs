@@ -105,14 +105,11 @@ pub fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// A program of this workspace, beside the test's own binary.
+/// A program of this workspace: beside this one, or above it, where this is a test.
 pub fn workspace_binary(name: &str) -> anyhow::Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let path = test.parent().and_then(Path::parent).context("target directory")?.join(name);
-    if !path.exists() {
-        bail!("{} is not built: run `make test`, or `cargo build --release -p plimsoll`", path.display());
-    }
-    Ok(path)
+    let own = std::env::current_exe()?;
+    let found = own.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|path| path.is_file());
+    found.with_context(|| format!("{name} is not built beside {}: run `make test`, or `make build`", own.display()))
 }
 
 /// A program on the PATH.

@@ -1,0 +1,19 @@
+//! Faults on a cluster of real processes under load, and the table of what was noticed of them: `make resilience`.
+#![allow(clippy::print_stdout, reason = "it prints a table")]
+#![allow(clippy::disallowed_methods, reason = "its settings are environment variables")]
+
+use std::time::Duration;
+
+use cluster::resilience::faults::Fault;
+use cluster::resilience::{run, table};
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> anyhow::Result<()> {
+    let seconds = |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let faults = Fault::all(Duration::from_secs(seconds("PLIMSOLL_COORDINATORS_AWAY_SECONDS", 600)));
+    let only = std::env::args().nth(1).unwrap_or_default();
+    let faults: Vec<Fault> = faults.into_iter().filter(|fault| fault.name().contains(&only)).collect();
+    let outcomes = run(&faults, Duration::from_secs(seconds("PLIMSOLL_QUIET_SECONDS", 30))).await?;
+    println!("{}", table::markdown(&outcomes));
+    Ok(())
+}

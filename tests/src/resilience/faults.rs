@@ -1,0 +1,151 @@
+//! What is done to the processes. Each ends with all of them well.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use rustix::process::Signal;
+
+use super::town::Town;
+use crate::fleet::post;
+use crate::process::eventually;
+
+/// How long something stays broken.
+const BROKEN_FOR: Duration = Duration::from_secs(10);
+/// How long a hanging ingester hangs.
+const HANGS_FOR: Duration = Duration::from_secs(60);
+/// How long a process may take to end after SIGTERM.
+const ENDS_WITHIN: Duration = Duration::from_secs(60);
+
+/// What happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// SIGKILL of an ingester, which starts again.
+    IngesterKilled,
+    /// SIGKILL of the leading coordinator, which starts again.
+    LeaderKilled,
+    /// SIGKILL of both ingesters of a zone.
+    ZoneKilled,
+    /// SIGSTOP of an ingester.
+    IngesterHangs,
+    /// SIGKILL of all coordinators, for as long as given.
+    CoordinatorsAway(Duration),
+    /// SIGTERM and a new start of every process, one after the other.
+    Rollout,
+    /// An ingester more in every zone.
+    ScaleUp,
+    /// They leave for good.
+    ScaleDown,
+}
+
+impl Fault {
+    /// All of them, in an order in which each finds what it needs.
+    #[must_use]
+    pub fn all(coordinators_away: Duration) -> Vec<Self> {
+        vec![
+            Self::IngesterKilled,
+            Self::LeaderKilled,
+            Self::ZoneKilled,
+            Self::IngesterHangs,
+            Self::CoordinatorsAway(coordinators_away),
+            Self::Rollout,
+            Self::ScaleUp,
+            Self::ScaleDown,
+        ]
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::IngesterKilled => "SIGKILL of an ingester",
+            Self::LeaderKilled => "SIGKILL of the leading coordinator",
+            Self::ZoneKilled => "SIGKILL of a whole zone",
+            Self::IngesterHangs => "SIGSTOP of an ingester for 60 s",
+            Self::CoordinatorsAway(_) => "all coordinators away",
+            Self::Rollout => "rollout of every process",
+            Self::ScaleUp => "scale-up by an ingester per zone",
+            Self::ScaleDown => "scale-down with prepare-shutdown",
+        }
+    }
+
+    /// Makes it happen, and waits until all is well again.
+    pub async fn inject(self, town: &mut Town) -> anyhow::Result<()> {
+        match self {
+            Self::IngesterKilled => kill_for(town, &[0], BROKEN_FOR).await?,
+            Self::ZoneKilled => kill_for(town, &[2, 3], BROKEN_FOR).await?,
+            Self::LeaderKilled => {
+                let leader = town.leader().await.context("a leader")?;
+                town.coordinators[leader].kill()?;
+                tokio::time::sleep(BROKEN_FOR).await;
+                town.coordinators[leader].launch()?;
+            }
+            Self::IngesterHangs => {
+                town.ingesters[4].process().signal(Signal::STOP)?;
+                tokio::time::sleep(HANGS_FOR).await;
+                town.ingesters[4].process().signal(Signal::CONT)?;
+            }
+            Self::CoordinatorsAway(duration) => {
+                town.coordinators.iter_mut().try_for_each(|node| node.kill())?;
+                tokio::time::sleep(duration).await;
+                town.coordinators.iter_mut().try_for_each(|node| node.launch())?;
+            }
+            Self::Rollout => rollout(town).await?,
+            Self::ScaleUp => {
+                for zone in ["a", "b", "c"] {
+                    let mut node = town.ingester(&format!("ingester-{zone}-2"), zone)?;
+                    node.launch()?;
+                    town.ingesters.push(node);
+                }
+            }
+            Self::ScaleDown => scale_down(town).await?,
+        }
+        town.well().await
+    }
+}
+
+async fn kill_for(town: &mut Town, which: &[usize], duration: Duration) -> anyhow::Result<()> {
+    for n in which {
+        town.ingesters[*n].kill()?;
+    }
+    tokio::time::sleep(duration).await;
+    for n in which {
+        town.ingesters[*n].launch()?;
+    }
+    Ok(())
+}
+
+/// One process after the other, ingesters zone by zone, each ready before the next one ends.
+async fn rollout(town: &mut Town) -> anyhow::Result<()> {
+    let ingesters = town.ingesters.len();
+    for node in town.nodes() {
+        node.process().terminate(ENDS_WITHIN)?;
+        node.launch()?;
+        node.ready().await?;
+        let client = node.client();
+        let seen = || async { client.active_ingesters().await.is_ok_and(|n| n == ingesters) };
+        eventually("every ingester is active", ENDS_WITHIN, seen).await?;
+    }
+    Ok(())
+}
+
+/// The ingesters above two per zone leave, one after the other.
+async fn scale_down(town: &mut Town) -> anyhow::Result<()> {
+    let compactor = town.compactor.client();
+    while town.ingesters.len() > 6 {
+        let mut node = town.ingesters.pop().context("an ingester")?;
+        let (client, compactor) = (node.client(), &compactor);
+        post(&client, "/ingester/prepare-shutdown").await?;
+        let leaving = &client;
+        eventually("it is safe to remove", Duration::from_secs(180), || async move {
+            // Its blocks count when the bucket index shows them.
+            let _ = post(compactor, "/compactor/run").await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let status = leaving.get("/ingester/prepare-shutdown").await.map(|(_, text)| text).unwrap_or_default();
+            serde_json::from_str::<serde_json::Value>(&status).is_ok_and(|status| status["safe_to_remove"] == true)
+        })
+        .await?;
+        node.process().terminate(ENDS_WITHIN)?;
+        std::fs::remove_dir_all(node.data_dir())?;
+    }
+    Ok(())
+}
