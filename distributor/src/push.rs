@@ -4,6 +4,7 @@ pub(crate) mod rejections;
 pub(crate) mod view;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -22,6 +23,10 @@ use crate::shard::{ShardedBatch, shard};
 use rejections::Rejections;
 use view::{Lane, View};
 
+/// A distributor that has just started sees the cluster within moments. Who is served by it before, in a rollout, waits so long rather than being
+/// refused; how many may wait is bounded by `distributor.max_inflight_request_bytes`.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
+
 /// Writes batches to the ingesters. Cheap to clone.
 #[derive(Clone)]
 pub struct Distributor {
@@ -30,7 +35,7 @@ pub struct Distributor {
     tasks: Tasks,
     metrics: Metrics,
     limits: LimitsProvider,
-    timeout: std::time::Duration,
+    timeout: Duration,
 }
 
 /// A push to one ingester: its place among the slices, and its outcome.
@@ -50,7 +55,7 @@ impl Distributor {
         tasks: Tasks,
         metrics: Metrics,
         limits: LimitsProvider,
-        timeout: std::time::Duration,
+        timeout: Duration,
     ) -> Self {
         Self { view, clock, tasks, metrics, limits, timeout }
     }
@@ -65,7 +70,7 @@ impl Distributor {
         }
         let deadline = ctx.deadline.min(Deadline::after(&*self.clock, self.timeout));
         let ctx = CallContext { tenant: ctx.tenant.clone(), deadline };
-        let view = Arc::clone(&self.view.borrow());
+        let view = self.view_of_ingesters(deadline).await;
         if let Some(lane) = view.only_lane() {
             return self.push_whole(lane, &ctx, batch).await;
         }
@@ -73,6 +78,21 @@ impl Distributor {
             return Err(WriteError::Unavailable("no ingester is registered with the coordinator yet".to_owned()));
         }
         self.push_replicated(&view, ctx, batch).await
+    }
+
+    /// The cluster as it is now, or, if no ingester is in it yet, as it is soon.
+    async fn view_of_ingesters(&self, deadline: Deadline) -> Arc<View> {
+        let view = Arc::clone(&self.view.borrow());
+        if !view.ring.instances().is_empty() {
+            return view;
+        }
+        let mut changes = self.view.clone();
+        let wait = deadline.remaining(&*self.clock).min(FIRST_LOOK);
+        match tokio::time::timeout(wait, changes.wait_for(|view| !view.ring.instances().is_empty())).await {
+            Ok(Ok(view)) => Arc::clone(&view),
+            // None came, or the process ends.
+            Ok(Err(_)) | Err(_) => view,
+        }
     }
 
     /// One ingester takes everything: no splitting, no task.

@@ -291,6 +291,18 @@ async fn a_hanging_ingester_holds_a_bounded_share_of_memory() {
     rig.tasks.drain(Duration::from_secs(5)).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn where_no_ingester_appears_a_write_is_refused() {
+    let (pool, _) = cluster(&[]);
+    let (sender, view) = watch::channel(Arc::new(View::new(&ClusterSnapshot::default(), 3, &*pool, MANY)));
+    let (tasks, metrics) = (Tasks::new(), Metrics::new(&mut Registry::default()));
+    let timeout = Duration::from_secs(60);
+    let distributor = Distributor::new(view, SystemClock::shared(), tasks.clone(), metrics.clone(), LimitsProvider::default(), timeout);
+    let rig = Rig { pool, distributor, tasks, metrics, _view: sender };
+    let Err(WriteError::Unavailable(text)) = rig.push(1).await else { panic!("it was taken") };
+    assert!(text.contains("no ingester is registered"), "{text}");
+}
+
 /// Nine ingesters in three zones, one in each of which is the tenant's.
 #[tokio::test]
 async fn a_tenant_with_a_shard_writes_to_its_ingesters_only() {
