@@ -23,7 +23,7 @@
 //! - An answer is what Prometheus 3 gives on the same samples, or it is an error; what is not supported is an error that says so.
 //! - Nothing is allocated in proportion to data or steps before the query's budget has been asked.
 //! - Recursion goes only over trees whose depth the parser bounds; no input makes the engine panic.
-//! - A selector decodes one series at a time; what an operator holds beyond a batch is charged to the budget.
+//! - A selector decodes one series at a time per thread that works on it; what an operator holds beyond a batch is charged to the budget.
 
 mod annotations;
 pub mod cancel;
