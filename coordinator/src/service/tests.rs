@@ -174,16 +174,7 @@ async fn over_grpc_leases_run_out_and_come_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_members_survive_the_loss_of_their_leader() {
-    let dirs: Vec<TempDir> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
-    let listeners = [listen().await, listen().await, listen().await];
-    let addresses: Vec<String> = listeners.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect();
-    let mut nodes: Vec<Option<Node>> = Vec::new();
-    for (dir, listener) in dirs.iter().zip(listeners) {
-        nodes.push(Some(Node::start(dir, listener, addresses.clone()).await));
-    }
-    for node in nodes.iter().flatten() {
-        node.coordinator.wait_until_formed(SOON).await.unwrap();
-    }
+    let members::Group { addresses, dirs, mut nodes } = members::Group::of_three().await;
     let names: Vec<String> = nodes.iter().flatten().map(|node| node.handle().snapshot().cluster_id).collect();
     assert!(names.iter().all(|name| *name == names[0]), "one cluster: {names:?}");
 

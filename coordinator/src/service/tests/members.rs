@@ -5,14 +5,16 @@ use rpc::{CoordinatorOperator, GroupStatus, KeyStore, Swap, Swapped};
 
 use super::*;
 
-struct Group {
-    addresses: Vec<String>,
-    dirs: Vec<TempDir>,
-    nodes: Vec<Option<Node>>,
+/// Members that may be stopped and started.
+pub(super) struct Group {
+    pub(super) addresses: Vec<String>,
+    pub(super) dirs: Vec<TempDir>,
+    pub(super) nodes: Vec<Option<Node>>,
 }
 
 impl Group {
-    async fn of_three() -> Self {
+    /// Three that have formed a group.
+    pub(super) async fn of_three() -> Self {
         let dirs: Vec<TempDir> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
         let listeners = [listen().await, listen().await, listen().await];
         let addresses: Vec<String> = listeners.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect();
