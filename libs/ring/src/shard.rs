@@ -34,9 +34,12 @@ pub(crate) fn readers(ring: &Ring, tenant: &str, size: usize, since_ms: i64) -> 
 }
 
 /// Of each zone the first by score, until the zone's number of them without the `extra` ones is reached.
+///
+/// A size that is not below the number of instances is no exception: where zones differ in size, "all of them" would give a larger zone more than its number, and the next
+/// join would put out several of them at once, which `readers` could not tell from who is here.
 fn drawn(ring: &Ring, tenant: &str, size: usize, extra: impl Fn(&Instance) -> bool) -> Option<Vec<InstanceIndex>> {
     let instances = ring.instances();
-    if size == 0 || size >= instances.len() {
+    if size == 0 {
         return None;
     }
     let seed = xxh3_64(tenant.as_bytes());
