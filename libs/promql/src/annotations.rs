@@ -1,5 +1,6 @@
 //! Warnings and infos that accompany an answer, in Prometheus's words.
 
+use std::cmp::Reverse;
 use std::sync::{Mutex, PoisonError};
 
 use model::matcher::quote;
@@ -15,7 +16,8 @@ pub(crate) use histograms::HistogramOperation;
 /// How many different annotations one query keeps of each kind. The HTTP API shows ten; the rest is counted.
 const MAX_KEPT: usize = 1_000;
 
-/// The annotations of one query; the same text is kept once, wherever it points.
+/// The annotations of one query; the same text is kept once. It points where Prometheus points: to the last place that evaluation passes, operands before what they are
+/// operands of.
 #[derive(Debug, Default)]
 pub(crate) struct Annotations {
     kept: Mutex<Kept>,
@@ -97,6 +99,9 @@ impl Annotations {
         let notes = if warning { &mut kept.warnings } else { &mut kept.infos };
         if let Some(known) = notes.iter_mut().find(|n| n.text == text) {
             known.detail.merge(detail);
+            if passed_later(span, known.span) {
+                known.span = span;
+            }
         } else if notes.len() < MAX_KEPT {
             notes.push(Note { text: text.to_owned(), span, detail });
         }
@@ -156,6 +161,11 @@ impl ForcedMonotonicity {
     }
 }
 
+/// Whether evaluation passes `a` after `b`: it stands further right, or around it.
+fn passed_later(a: TextSpan, b: TextSpan) -> bool {
+    (a.end, Reverse(a.start)) > (b.end, Reverse(b.start))
+}
+
 /// Adds the metric to a text, if there is one.
 pub(crate) fn with_metric(text: &str, metric: &str) -> String {
     if metric.is_empty() { text.to_owned() } else { format!("{text} for metric name {}", quote(metric)) }
@@ -180,6 +190,21 @@ mod tests {
         assert_eq!(position(span, Some("ab\n\tcd")), "2:3");
         assert_eq!(position(span, Some("abcdef")), "1:6");
         assert_eq!(position(span, None), "1:6");
+    }
+
+    #[test]
+    fn the_last_place_that_evaluation_passes_is_told() {
+        let span = |start, end| TextSpan { start, end };
+        // The operands of `(b + c) + d`, and the whole, in any order.
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            let notes = Annotations::default();
+            order.iter().for_each(|&i| notes.warn("x", [span(1, 6), span(10, 11), span(0, 11)][i]));
+            assert_eq!(notes.render(None).0, ["PromQL warning: x (1:1)"]);
+        }
+        let notes = Annotations::default();
+        notes.warn("x", span(9, 12));
+        notes.warn("x", span(1, 5));
+        assert_eq!(notes.render(None).0, ["PromQL warning: x (1:10)"]);
     }
 
     #[test]

@@ -145,9 +145,7 @@ pub fn annotation(query: &str, text: &str) -> Option<String> {
 }
 
 /// Whether it is not clear where an annotation points at: 3.5 forgets where a subquery stands (1:1) and does not skip parentheses around
-/// constants; and of two equal texts only one is told, either.
+/// constants.
 fn position_varies(query: &str) -> bool {
-    let tellers = ["quantile", "rate(", "increase(", "histogram_fraction("];
-    let tell: usize = tellers.iter().map(|name| query.matches(name).count()).sum();
-    tell > 1 || query.contains(':') || ["quantile((", "quantile_over_time(("].iter().any(|call| query.contains(call))
+    query.contains(':') || ["quantile((", "quantile_over_time(("].iter().any(|call| query.contains(call))
 }
