@@ -46,6 +46,10 @@ type Answer = (u16, String);
 /// How two answers are compared.
 type Compare = fn(&Question, &Answer, &Answer) -> anyhow::Result<()>;
 
+fn meant(question: &Question, ours: &Answer, theirs: &Answer) -> Option<&'static str> {
+    deliberate::reason(question, &ours.1, &theirs.1).or_else(|| native::answer::meant(question, &ours.1, &theirs.1))
+}
+
 impl Tally {
     async fn add(&mut self, pair: &Pair, question: &Question, ours: &Answer, theirs: &Answer, compare: Compare) -> anyhow::Result<()> {
         self.asked += 1;
@@ -53,11 +57,15 @@ impl Tally {
             self.failed_alike += usize::from(ours.0 != 200);
             return Ok(());
         };
-        let meant = deliberate::reason(question, &ours.1, &theirs.1).or_else(|| native::answer::meant(question, &ours.1, &theirs.1));
-        let reason = match meant {
-            Some(reason) => Some(reason),
-            None => alike_alone(pair, question, ours, compare).await?.then_some(UNSTEADY),
-        };
+        let mut reason = meant(question, ours, theirs);
+        if reason.is_none() && alike_alone(pair, question, ours, compare).await? {
+            reason = Some(UNSTEADY);
+        }
+        if let (None, Some(argument)) = (reason, native::answer::argument(question)) {
+            // A number that was made of histograms which differ, and are meant to.
+            let (ours, theirs) = (argument.ask(&pair.ours).await?, argument.ask(&pair.theirs).await?);
+            reason = compare(&argument, &ours, &theirs).err().and_then(|_| meant(&argument, &ours, &theirs));
+        }
         match reason {
             Some(reason) => *self.meant.entry(reason).or_default() += 1,
             None => self.different.push(format!("{question}\n    {difference:#}")),

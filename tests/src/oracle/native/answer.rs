@@ -100,6 +100,22 @@ pub fn meant(question: &Question, ours: &str, theirs: &str) -> Option<&'static s
         .then_some("how wide the zero bucket of a sum gets depends on the order of series where counts cancel to nothing")
 }
 
+/// The same question about the histograms that a function makes numbers of.
+#[must_use]
+pub fn argument(question: &Question) -> Option<Question> {
+    let query = question.param("query");
+    let (function, rest) = query.strip_suffix(')')?.split_once('(')?;
+    let histograms = match function {
+        "histogram_quantile" => rest.split_once(", ")?.1,
+        "histogram_fraction" => rest.splitn(3, ", ").nth(2)?,
+        "histogram_avg" | "histogram_stddev" | "histogram_stdvar" => rest,
+        _ => return None,
+    };
+    let mut inner = question.clone();
+    inner.params.iter_mut().filter(|(name, _)| name == "query").for_each(|(_, value)| histograms.clone_into(value));
+    Some(inner)
+}
+
 fn samples(answer: &Answer) -> impl Iterator<Item = &Sample> {
     answer.values().flat_map(BTreeMap::values)
 }
