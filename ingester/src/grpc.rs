@@ -29,9 +29,15 @@ pub struct IngesterService {
 /// The service for a tonic server. Calls from other clusters than `cluster` are refused.
 #[must_use]
 pub fn server(ingester: Ingester, cluster: ClusterIdentity) -> IngesterServer<IngesterService> {
-    IngesterServer::new(IngesterService { ingester, cluster })
-        .max_decoding_message_size(MAX_REQUEST_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_ANSWER_MESSAGE_BYTES)
+    bounded(service(ingester, cluster))
+}
+
+pub(crate) fn service(ingester: Ingester, cluster: ClusterIdentity) -> IngesterService {
+    IngesterService { ingester, cluster }
+}
+
+pub(crate) fn bounded<S: WireService>(service: S) -> IngesterServer<S> {
+    IngesterServer::new(service).max_decoding_message_size(MAX_REQUEST_MESSAGE_BYTES).max_encoding_message_size(MAX_ANSWER_MESSAGE_BYTES)
 }
 
 type AnswerStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;

@@ -98,7 +98,7 @@ impl Ingester {
             head.confirm(&outcome);
         }
         shared.metrics.appended(&outcome);
-        Ok(PushReport { rejected: shared.outcomes.give_back(outcome) })
+        Ok(shared.outcomes.give_back(outcome))
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{compare, mixed, query, simulate_ring, verify, write};
+use crate::{compare, mixed, query, replication, simulate_ring, verify, write};
 
 #[derive(Debug, Parser)]
 #[command(name = "loadtest", about = "Load, measurement and verification of a Plimsoll server and its peers")]
@@ -25,6 +25,8 @@ enum Command {
     Verify(verify::Args),
     /// The same load on Plimsoll, Prometheus and VictoriaMetrics, in one table; exit code 1 if Prometheus answers a query differently.
     Compare(compare::Args),
+    /// What copies cost: the same load in one process, and over gRPC with one and three copies, role by role.
+    Replication(replication::Args),
     /// A cluster on paper: balance, movement and blast radius of rings and shards, and what they cost. No server is started.
     SimulateRing(simulate_ring::Args),
 }
@@ -42,6 +44,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
             Command::Mixed(args) => mixed::run(&args).await.map(|()| true),
             Command::Verify(args) => verify::run(&args).await,
             Command::Compare(args) => compare::run(&args).await,
+            Command::Replication(args) => replication::run(&args).await.map(|()| true),
             Command::SimulateRing(args) => simulate_ring::run(&args).map(|()| true),
         }
     })?;

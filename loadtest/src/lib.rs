@@ -22,6 +22,7 @@ mod figures;
 pub mod ledger;
 mod mixed;
 mod query;
+mod replication;
 mod series;
 mod server;
 mod simulate_ring;

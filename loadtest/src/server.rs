@@ -50,6 +50,11 @@ impl Where {
     pub(crate) fn start(kind: Kind, binary: Option<PathBuf>, config: Option<PathBuf>) -> Self {
         Self { system: kind, binary, config, ..Self::default() }
     }
+
+    /// A Plimsoll that runs in several processes.
+    pub(crate) fn at(url: &str, pids: Vec<u32>) -> Self {
+        Self { url: Some(url.to_owned()), pid: pids, ..Self::default() }
+    }
 }
 
 /// A server; one that was started here is ended on drop.
@@ -89,7 +94,7 @@ impl Server {
         if let Some(config) = place.config.as_ref().filter(|_| kind == Kind::Plimsoll) {
             flags.push(format!("--config={}", std::path::absolute(config)?.display()));
         }
-        let child = start(&binary, &flags, dir.path())?;
+        let child = start_process(&binary, &flags, dir.path())?;
         let pids = vec![child.id()];
         let mut server = Self { kind, url: format!("http://{http}"), pids, own: Some(Own { child, dir, binary, flags }) };
         server.wait_ready().await?;
@@ -102,7 +107,7 @@ impl Server {
         own.child.kill()?;
         own.child.wait()?;
         let started = Instant::now();
-        own.child = start(&own.binary, &own.flags, own.dir.path())?;
+        own.child = start_process(&own.binary, &own.flags, own.dir.path())?;
         self.pids = vec![own.child.id()];
         self.wait_ready().await?;
         Ok(Some(started.elapsed()))
@@ -178,7 +183,8 @@ impl Drop for Server {
     }
 }
 
-fn start(binary: &Path, flags: &[String], dir: &Path) -> anyhow::Result<Child> {
+/// Starts a program in a directory, its output in `log` there.
+pub(crate) fn start_process(binary: &Path, flags: &[String], dir: &Path) -> anyhow::Result<Child> {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log"))?;
     let command = Command::new(binary).args(flags).current_dir(dir).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
     command.with_context(|| format!("start {}", binary.display()))
@@ -190,6 +196,7 @@ fn last_lines(log: &Path) -> String {
     lines.into_iter().rev().collect::<Vec<_>>().join("\n")
 }
 
-fn free_port() -> anyhow::Result<u16> {
+/// A port of loopback that nobody listens to.
+pub(crate) fn free_port() -> anyhow::Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

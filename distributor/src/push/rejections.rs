@@ -94,7 +94,7 @@ mod tests {
             exemplars: 0,
             detail: String::new(),
         };
-        PushReport { rejected: entries.iter().map(entry).collect() }
+        PushReport { rejected: entries.iter().map(entry).collect(), ..PushReport::default() }
     }
 
     fn merged(reports: &[PushReport], answered: usize) -> (bool, Vec<(u32, u32)>) {

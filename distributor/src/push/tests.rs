@@ -76,7 +76,7 @@ impl IngesterClient for FakeIngester {
                     let samples = slice.batch.series[series as usize].samples.len() as u32;
                     RejectedSeries { series, reason, samples, histograms: 0, exemplars: 0, detail: "says the fake".to_owned() }
                 };
-                return Ok(PushReport { rejected: picked.iter().map(rejected).collect() });
+                return Ok(PushReport { rejected: picked.iter().map(rejected).collect(), ..PushReport::default() });
             }
         }
         self.take(&slice);

@@ -1,6 +1,6 @@
 //! Buffers of appends, used again and again.
 
-use model::RejectedSeries;
+use model::PushReport;
 use parking_lot::Mutex;
 use tsdb::AppendOutcome;
 
@@ -15,13 +15,13 @@ impl Outcomes {
         self.0.lock().pop().unwrap_or_default()
     }
 
-    /// Keeps the buffers; what was refused goes to the caller.
-    pub(crate) fn give_back(&self, mut outcome: AppendOutcome) -> Vec<RejectedSeries> {
-        let rejected = std::mem::take(&mut outcome.rejected);
+    /// Keeps the buffers; what was not taken goes to the caller.
+    pub(crate) fn give_back(&self, mut outcome: AppendOutcome) -> PushReport {
+        let report = PushReport { rejected: std::mem::take(&mut outcome.rejected), unknown: std::mem::take(&mut outcome.unknown) };
         let mut kept = self.0.lock();
         if kept.len() < MAX_KEPT {
             kept.push(outcome);
         }
-        rejected
+        report
     }
 }

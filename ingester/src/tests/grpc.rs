@@ -1,10 +1,13 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use bytes::Bytes;
 use model::{BatchBuilder, Exemplar, Histogram, HistogramSample, HistogramValue, Labels, Matcher, Metadata, RejectReason, Sample, Span};
 use proto::ingester as wire;
 use proto::ingester::ingester_client::IngesterClient as WireClient;
+use proto::ingester::ingester_server::Ingester as WireService;
 use ring::{Instance, InstanceId, InstanceState, Role};
 use rpc::ingester_grpc::GrpcIngesterPool;
 use rpc::{CallContext, Channels, ClusterIdentity, IngesterClient, IngesterPool, LabelValuesRequest, PushSlice, RpcErrorKind};
@@ -27,9 +30,13 @@ fn identity(id: &str) -> ClusterIdentity {
 }
 
 async fn serve(rig: Rig) -> Remote {
+    serve_with(rig, |service| service).await
+}
+
+async fn serve_with<S: WireService>(rig: Rig, wrap: impl FnOnce(crate::grpc::IngesterService) -> S) -> Remote {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let service = crate::grpc::server(rig.ingester.clone(), identity("blue"));
+    let service = crate::grpc::bounded(wrap(crate::grpc::service(rig.ingester.clone(), identity("blue"))));
     tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
     let clock = Arc::new(SystemClock::new());
     let client = pool(&clock, "blue").client(&instance(&address));
@@ -120,6 +127,107 @@ async fn everything_goes_over_the_wire() {
     let only = super::rig::select(&*remote.client, &ctx, &[Matcher::equal("__name__", "up")]).await.unwrap();
     assert!(model::is_stale_nan(only[&up.to_string()][0].1));
     assert!(remote.client.series(&remote.ctx("b"), everything()).await.unwrap().is_empty());
+}
+
+/// The first push brings the labels, later ones hashes; what is new among them, and everything after a restart, is sent again with labels.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn series_are_named_by_hash_where_they_are_known() {
+    let remote = serve(Rig::start().await).await;
+    let ctx = remote.ctx("a");
+    for round in 0..4 {
+        let mut some = many("up", 300, round * 15);
+        if round == 2 {
+            some = many("more", 500, round * 15);
+        }
+        let report = remote.client.push(&ctx, slice(some)).await.unwrap();
+        assert_eq!(report, model::PushReport::default(), "{round}");
+    }
+    let part = PushSlice { batch: Arc::new(many("part", 10, 0)), series: Some(Arc::from([2, 9])), metadata: true };
+    assert_eq!(remote.client.push(&ctx, part).await.unwrap(), model::PushReport::default());
+    let all = select_all(&*remote.client, &ctx).await.unwrap();
+    assert_eq!(all.len(), 300 + 500 + 2);
+    assert_eq!(all.values().map(Vec::len).sum::<usize>(), 3 * 300 + 500 + 2);
+
+    // Both are told apart on the wire, and a lie about lengths is refused.
+    let mut raw = remote.raw().await;
+    let by_hash = |name: &str| proto::convert::ingester::push_by_hash_to_wire(&many(name, 2, 60), None, false);
+    let answer = raw.push(raw_request(by_hash("up"))).await.unwrap().into_inner();
+    assert!(answer.unknown.is_empty() && answer.takes_hashes);
+    let answer = raw.push(raw_request(by_hash("new"))).await.unwrap().into_inner();
+    assert_eq!(answer.unknown, [0, 1]);
+    for lie in 0..3 {
+        let mut message = by_hash("up");
+        match lie {
+            0 => message.series_hashes.truncate(31),
+            1 => message.label_block_lengths = vec![1],
+            _ => message.exemplars = vec![wire::SeriesExemplar { series: 0, exemplar: None }],
+        }
+        let status = raw.push(raw_request(message)).await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::InvalidArgument, "{status}");
+    }
+}
+
+/// An ingester of a version that does not know hashes, as long as `old` says so: it says nothing of them, and finds fewer series than samples in such a message.
+struct Old {
+    now: crate::grpc::IngesterService,
+    old: Arc<AtomicBool>,
+    refused: Arc<AtomicUsize>,
+}
+
+type Answers<T> = std::pin::Pin<Box<dyn futures::Stream<Item = Result<T, tonic::Status>> + Send>>;
+
+macro_rules! same {
+    ($($method:ident($request:ty) -> $answer:ty;)*) => {
+        #[tonic::async_trait]
+        impl WireService for Old {
+            type SelectStream = Answers<wire::SelectResponse>;
+            type SeriesStream = Answers<wire::SeriesResponse>;
+            async fn push(&self, request: tonic::Request<wire::PushRequest>) -> Result<tonic::Response<wire::PushResponse>, tonic::Status> {
+                let old = self.old.load(SeqCst);
+                if old && !request.get_ref().series_hashes.is_empty() {
+                    self.refused.fetch_add(1, SeqCst);
+                    return Err(tonic::Status::invalid_argument("the series have 0 samples together"));
+                }
+                let mut answer = self.now.push(request).await?;
+                answer.get_mut().takes_hashes &= !old;
+                Ok(answer)
+            }
+            $(async fn $method(&self, request: tonic::Request<$request>) -> Result<tonic::Response<$answer>, tonic::Status> {
+                self.now.$method(request).await
+            })*
+        }
+    };
+}
+
+same! {
+    select(wire::SelectRequest) -> Self::SelectStream;
+    series(wire::SeriesRequest) -> Self::SeriesStream;
+    label_names(wire::SeriesRequest) -> wire::StringsResponse;
+    label_values(wire::LabelValuesRequest) -> wire::StringsResponse;
+    metadata(wire::MetadataRequest) -> wire::MetadataResponse;
+    exemplars(wire::SeriesRequest) -> wire::ExemplarsResponse;
+    cardinality(wire::CardinalityRequest) -> wire::CardinalityResponse;
+    held_blocks(wire::HeldBlocksRequest) -> wire::HeldBlocksResponse;
+}
+
+/// Up, and back to the old version, at one address: no push fails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_that_do_not_know_hashes_get_labels() {
+    let rig = Rig::start().await;
+    let (old, refused) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let remote = serve_with(rig, |now| Old { now, old: Arc::clone(&old), refused: Arc::clone(&refused) }).await;
+    let ctx = remote.ctx("a");
+    let mut round = 0;
+    for (is_old, refusals) in [(true, 0), (false, 0), (true, 1), (false, 1)] {
+        old.store(is_old, SeqCst);
+        for _ in 0..3 {
+            assert_eq!(remote.client.push(&ctx, slice(many("up", 50, round * 15))).await.unwrap(), model::PushReport::default());
+            round += 1;
+        }
+        assert_eq!(refused.load(SeqCst), refusals);
+    }
+    let all = select_all(&*remote.client, &ctx).await.unwrap();
+    assert!(all.len() == 50 && all.values().all(|samples| samples.len() == 12));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -30,6 +30,7 @@ pub struct WriteBatch {
     pub exemplars: Vec<Exemplar>,
     /// Metadata of metric families; belongs to no series.
     pub metadata: Vec<Metadata>,
+    by_hash: bool,
 }
 
 /// What becomes of a series in [`WriteBatch::rewritten`].
@@ -124,6 +125,13 @@ impl WriteBatch {
         self
     }
 
+    /// Whether series are named by their hash only, without labels. Such a batch adds to series that are there; it makes none.
+    #[inline]
+    #[must_use]
+    pub fn is_by_hash(&self) -> bool {
+        self.by_hash
+    }
+
     /// Whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -190,6 +198,13 @@ impl BatchBuilder {
     pub fn end_series_in_body(&mut self, hash: SeriesHash, range: Range<usize>) {
         let labels = LabelSpan { in_arena: false, start: range.start as u32, len: (range.end - range.start) as u32 };
         self.end_series(hash, labels);
+    }
+
+    /// Ends the open series of a batch without labels ([`WriteBatch::is_by_hash`]).
+    #[inline]
+    pub fn end_series_by_hash(&mut self, hash: SeriesHash) {
+        self.batch.by_hash = true;
+        self.end_series(hash, LabelSpan { in_arena: false, start: 0, len: 0 });
     }
 
     /// Ends the open series with a canonical block that is copied.

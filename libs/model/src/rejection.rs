@@ -139,4 +139,7 @@ pub struct RejectedSeries {
 pub struct PushReport {
     /// At most one entry per series and reason, so bounded by the batch.
     pub rejected: Vec<RejectedSeries>,
+    /// Series of which nothing was taken because the batch names them by hash ([`crate::WriteBatch::is_by_hash`]), and the receiver needs their labels. Empty
+    /// for every other batch.
+    pub unknown: Vec<u32>,
 }

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ pub struct Channels {
 struct Entry {
     channel: Channel,
     used: Duration,
+    takes_hashes: Arc<AtomicBool>,
 }
 
 impl Channels {
@@ -70,16 +72,26 @@ impl Channels {
 
     /// The channel to `host:port`. Does not connect; fails only if the address is not one. Needs a tokio runtime.
     pub fn get(&self, address: &str) -> Result<Channel, RpcError> {
+        self.with(address, |entry| entry.channel.clone())
+    }
+
+    /// Whether the ingester at this address takes pushes whose series are named by hash, and it is worth it; false until it has said so.
+    pub(crate) fn takes_hashes(&self, address: &str) -> Result<Arc<AtomicBool>, RpcError> {
+        self.with(address, |entry| Arc::clone(&entry.takes_hashes))
+    }
+
+    fn with<T>(&self, address: &str, take: impl FnOnce(&Entry) -> T) -> Result<T, RpcError> {
         let now = self.clock.monotonic();
         let mut entries = self.entries.lock();
         if let Some(entry) = entries.get_mut(address) {
             entry.used = now;
-            return Ok(entry.channel.clone());
+            return Ok(take(entry));
         }
-        let channel = self.open(address)?;
+        let entry = Entry { channel: self.open(address)?, used: now, takes_hashes: Arc::default() };
+        let taken = take(&entry);
         entries.retain(|_, entry| now.saturating_sub(entry.used) < FORGET_AFTER);
-        entries.insert(address.to_owned(), Entry { channel: channel.clone(), used: now });
-        Ok(channel)
+        entries.insert(address.to_owned(), entry);
+        Ok(taken)
     }
 
     fn open(&self, address: &str) -> Result<Channel, RpcError> {

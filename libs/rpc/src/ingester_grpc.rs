@@ -5,6 +5,8 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -108,6 +110,26 @@ impl GrpcIngesterClient {
         }
     }
 
+    async fn push_message(&self, ctx: &CallContext, message: wire::PushRequest) -> Result<wire::PushResponse, RpcError> {
+        self.call(ctx, message, |mut client, request| async move { client.push(request).await }).await
+    }
+
+    /// Pushes series with all their labels, and notes whether the next time hashes will do.
+    async fn push_with_labels(
+        &self,
+        ctx: &CallContext,
+        slice: &PushSlice,
+        indices: Option<&[u32]>,
+        takes_hashes: &AtomicBool,
+    ) -> Result<PushReport, RpcError> {
+        let response = self.push_message(ctx, convert::push_to_wire(&slice.batch, indices, slice.metadata)).await?;
+        takes_hashes.store(response.takes_hashes, Relaxed);
+        if !response.unknown.is_empty() {
+            return Err(self.invalid("it says that it does not know series that came with their labels"));
+        }
+        convert::report_from_wire(response, indices, slice.batch.series.len()).map_err(|e| self.invalid(e))
+    }
+
     /// The next part of a streamed answer, at most until the deadline; `None` at its end.
     async fn next<A>(&self, ctx: &CallContext, answer: &mut Streaming<A>) -> Option<Result<A, RpcError>> {
         match tokio::time::timeout(ctx.deadline.remaining(&*self.shared.clock), answer.next()).await {
@@ -137,9 +159,32 @@ impl GrpcIngesterClient {
 #[async_trait]
 impl IngesterClient for GrpcIngesterClient {
     async fn push(&self, ctx: &CallContext, slice: PushSlice) -> Result<PushReport, RpcError> {
-        let message = convert::push_to_wire(&slice.batch, slice.series.as_deref(), slice.metadata);
-        let response = self.call(ctx, message, |mut client, request| async move { client.push(request).await }).await?;
-        convert::report_from_wire(response, slice.series.as_deref(), slice.batch.series.len()).map_err(|e| self.invalid(e))
+        let takes_hashes = self.shared.channels.takes_hashes(&self.address)?;
+        if !takes_hashes.load(Relaxed) || !slice.batch.exemplars.is_empty() {
+            return self.push_with_labels(ctx, &slice, slice.series.as_deref(), &takes_hashes).await;
+        }
+        let message = convert::push_by_hash_to_wire(&slice.batch, slice.series.as_deref(), slice.metadata);
+        let sent = message.series_hashes.len() / size_of::<model::SeriesHash>();
+        let response = match self.push_message(ctx, message).await {
+            // An older version has taken the other's place.
+            Err(error) if error.kind == RpcErrorKind::InvalidRequest => {
+                takes_hashes.store(false, Relaxed);
+                return self.push_with_labels(ctx, &slice, slice.series.as_deref(), &takes_hashes).await;
+            }
+            response => response?,
+        };
+        let mut report =
+            convert::report_from_wire(response, slice.series.as_deref(), slice.batch.series.len()).map_err(|e| self.invalid(e))?;
+        let unknown = std::mem::take(&mut report.unknown);
+        if unknown.is_empty() {
+            return Ok(report);
+        }
+        // Where most are new, more new ones follow: the next push brings the labels along.
+        takes_hashes.store(unknown.len() * 2 < sent, Relaxed);
+        let rest = PushSlice { series: Some(unknown.into()), metadata: false, ..slice };
+        let rest = self.push_with_labels(ctx, &rest, rest.series.as_deref(), &AtomicBool::new(false)).await?;
+        report.rejected.extend(rest.rejected);
+        Ok(report)
     }
 
     async fn select(&self, ctx: &CallContext, request: StreamSelectRequest) -> Result<SelectStream, RpcError> {

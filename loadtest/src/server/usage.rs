@@ -19,7 +19,7 @@ pub(crate) struct Usage {
 
 impl Usage {
     /// CPU by the process's CPU clock, which counts nanoseconds: /proc/PID/stat counts hundredths of a second, more than most queries take.
-    pub(super) fn of(pid: u32) -> anyhow::Result<Self> {
+    pub(crate) fn of(pid: u32) -> anyhow::Result<Self> {
         let clock = clock_getcpuclockid(Pid::from_raw(pid.try_into()?)).context("find the server's CPU clock")?;
         let time = clock_gettime(clock).context("read the server's CPU clock")?;
         let status = std::fs::read_to_string(proc(pid).join("status")).context("read the server's /proc/PID/status")?;

@@ -11,7 +11,7 @@ pub mod push;
 pub mod series;
 
 pub use matcher::{matchers_from_wire, matchers_to_wire, selectors_from_wire, selectors_to_wire};
-pub use push::{push_from_wire, push_to_wire, report_from_wire, report_to_wire};
+pub use push::{push_by_hash_to_wire, push_from_wire, push_to_wire, report_from_wire, report_to_wire};
 pub use series::{
     chunks_from_wire, chunks_to_wire, exemplar_from_wire, exemplar_to_wire, labels_from_wire, labels_to_wire, metadata_from_wire,
     metadata_to_wire,

@@ -71,7 +71,9 @@ pub(super) fn append(
         }
         start = end;
     }
-    if !out.scratch.missing.is_empty() {
+    if batch.is_by_hash() {
+        push.note_unknown(out);
+    } else if !out.scratch.missing.is_empty() {
         create::create_missing(&push, out);
     }
     log::begin(&push, out);
@@ -150,12 +152,24 @@ impl Push<'_> {
         for (slot, position) in slots.iter().zip(window) {
             let Some(series) = self.series(*position) else { continue };
             let slot = stripe.settle(series.hash, *slot);
-            if slot == super::hash_table::NONE {
+            if slot == super::hash_table::NONE || (self.batch.is_by_hash() && !self.is_logged(stripe, slot)) {
                 out.scratch.missing.push(*position);
             } else {
                 self.append_series(stripe, slot, *position, series, out);
             }
         }
+    }
+
+    /// Whether the log knows the series. If not, its next record needs the labels.
+    fn is_logged(&self, stripe: &Stripe, slot: u32) -> bool {
+        stripe.hot.get(slot).is_some_and(|hot| hot.log.epoch == self.confirmed)
+    }
+
+    /// What is missing from a batch without labels cannot be made.
+    fn note_unknown(&self, out: &mut AppendOutcome) {
+        let missing = out.scratch.missing.iter().map(|position| self.selection.series(*position));
+        out.unknown.extend(missing);
+        out.unknown.sort_unstable();
     }
 
     /// Appends the samples of one series to its slot and notes its place.

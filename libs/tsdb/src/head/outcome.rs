@@ -38,6 +38,8 @@ impl Selection<'_> {
 pub struct AppendOutcome {
     /// What was refused; at most one entry per series and reason.
     pub rejected: Vec<RejectedSeries>,
+    /// Series of a batch without labels ([`WriteBatch::is_by_hash`]) of which nothing was taken: they are not there, or the log does not know them yet.
+    pub unknown: Vec<u32>,
     /// Float samples taken.
     pub samples: u64,
     /// Histogram samples taken.
@@ -161,6 +163,7 @@ impl AppendOutcome {
 
     pub(super) fn clear(&mut self, generation: Generation) {
         self.rejected.clear();
+        self.unknown.clear();
         (self.samples, self.histograms, self.exemplars, self.duplicates, self.created, self.defined) = (0, 0, 0, 0, 0, 0);
         (self.out_of_order, self.refused_metadata) = (0, 0);
         self.record.body.clear();

@@ -230,6 +230,41 @@ fn definitions_until_confirmed_and_anew_in_each_generation() {
     assert_eq!([defined(5, 2, true), defined(6, 2, true)], [1, 0]);
 }
 
+/// Series named by hash are added to where the log knows them, and are unknown else: before they are made, before their definition is in the log, and in a new generation of it.
+#[test]
+fn hashes_stand_for_series_that_the_log_knows() {
+    let head = head();
+    let [a, b] = ["a", "b"].map(|name| labels(&[("__name__", name)]));
+    let by_hash = |t: i64| {
+        let mut builder = BatchBuilder::new(Bytes::new());
+        for (i, labels) in [&a, &b].into_iter().enumerate() {
+            builder.sample(Sample { t: T0 + t, v: i as f64 });
+            builder.end_series_by_hash(labels.hash());
+        }
+        builder.finish()
+    };
+    let mut out = AppendOutcome::new();
+    let mut unknown = |batch: &WriteBatch, generation: u32, confirm: bool| {
+        head.append(batch, Selection::All, Generation(generation), T0, &mut out);
+        if confirm {
+            head.confirm(&out);
+        }
+        (out.unknown.clone(), out.samples, out.created, out.defined, out.rejected.len())
+    };
+    assert_eq!(unknown(&by_hash(1), 1, true), (vec![0, 1], 0, 0, 0, 0));
+    let with_labels = batch(&[(b.clone(), &[(T0 + 1, 1.0)])]);
+    assert_eq!(unknown(&with_labels, 1, false), (vec![], 1, 1, 1, 0));
+    assert_eq!(unknown(&by_hash(2), 1, true), (vec![0, 1], 0, 0, 0, 0));
+    assert_eq!(unknown(&with_labels, 1, true).3, 1);
+    assert_eq!(unknown(&by_hash(2), 1, true), (vec![0], 1, 0, 0, 0));
+    assert_eq!(unknown(&by_hash(3), 2, true), (vec![0, 1], 0, 0, 0, 0), "the next log starts without definitions");
+    assert_eq!(floats(&head).len(), 1);
+    head.append(&by_hash(4), Selection::Indices(&[1]), Generation(1), T0, &mut out);
+    assert_eq!((out.unknown.len(), out.samples), (0, 1));
+    head.append(&by_hash(5), Selection::Indices(&[0]), Generation(1), T0, &mut out);
+    assert_eq!(out.unknown, [0], "the index in the batch");
+}
+
 /// A label with too many values fills its metric and no other; within one push, over pushes, and again when there is room.
 #[test]
 fn a_metric_has_so_many_series_and_no_more() {

@@ -132,6 +132,7 @@ fn answers_are_checked_too() {
     assert!(chunks_from_wire(short).unwrap_err().0.contains("16 bytes"));
     let report = |series, reason: &str| wire::PushResponse {
         rejected: vec![wire::RejectedSeries { series, reason: reason.to_owned(), ..wire::RejectedSeries::default() }],
+        ..wire::PushResponse::default()
     };
     assert!(report_from_wire(report(2, "out_of_order"), None, 2).is_err());
     assert!(report_from_wire(report(1, "out_of_order"), Some(&[7]), 9).is_err());

@@ -53,6 +53,26 @@ proptest! {
     }
 
     #[test]
+    fn batches_by_hash(batch in arbitrary::batch(), mask in any::<u8>()) {
+        let indices: Vec<u32> = (0..batch.series.len() as u32).filter(|i| mask & (1 << i) != 0).collect();
+        let message = over_the_wire(&push_by_hash_to_wire(&batch, Some(&indices), true));
+        prop_assert!(message.label_blocks.is_empty());
+        let got = push_from_wire(message).unwrap();
+        prop_assert_eq!(got.series.len(), indices.len());
+        prop_assert!(got.is_by_hash() || indices.is_empty());
+        for (index, theirs) in indices.iter().zip(&got.series) {
+            let ours = &batch.series[*index as usize];
+            prop_assert_eq!(ours.hash, theirs.hash);
+            prop_assert!(got.labels(theirs).as_bytes().is_empty());
+            let bits = |batch: &WriteBatch, series: &BatchSeries| batch.samples_of(series).iter().map(|s| (s.t, s.v.to_bits())).collect::<Vec<_>>();
+            prop_assert_eq!(bits(&batch, ours), bits(&got, theirs));
+            let bytes = |batch: &WriteBatch, series: &BatchSeries| batch.histograms_of(series).iter().map(histogram_to_bytes).collect::<Vec<_>>();
+            prop_assert_eq!(bytes(&batch, ours), bytes(&got, theirs));
+        }
+        prop_assert_eq!(&got.metadata, &batch.metadata);
+    }
+
+    #[test]
     fn chunks(
         labels in arbitrary::labels(),
         chunks in vec((1..4_u8, any::<i64>(), any::<i64>(), vec(any::<u8>(), 0..9)), 0..4),
@@ -96,10 +116,13 @@ proptest! {
 #[test]
 fn reports_find_their_way_back() {
     let rejected = |series, reason| RejectedSeries { series, reason, samples: 1, histograms: 2, exemplars: 3, detail: "why".to_owned() };
-    let all = PushReport { rejected: RejectReason::ALL.into_iter().enumerate().map(|(i, reason)| rejected(i as u32, reason)).collect() };
+    let all = PushReport {
+        rejected: RejectReason::ALL.into_iter().enumerate().map(|(i, reason)| rejected(i as u32, reason)).collect(),
+        unknown: vec![0, 1],
+    };
     assert_eq!(report_from_wire(over_the_wire(&report_to_wire(all.clone())), None, all.rejected.len()), Ok(all));
 
-    let one = PushReport { rejected: vec![rejected(1, RejectReason::OutOfOrder)] };
+    let one = PushReport { rejected: vec![rejected(1, RejectReason::OutOfOrder)], unknown: Vec::new() };
     let back = report_from_wire(report_to_wire(one), Some(&[3, 8]), 9).unwrap();
     assert_eq!(back.rejected[0].series, 8);
 }
