@@ -102,8 +102,9 @@ impl Writer<'_> {
         if self.buffer.capacity() > KEEP_BYTES {
             self.buffer = Vec::new();
         }
-        if self.shared.config.sync == SyncPolicy::Always {
+        if self.shared.syncs_first() {
             self.shared.sync_segment(&segment)?;
+            self.shared.synced_first();
         }
         Ok(())
     }
