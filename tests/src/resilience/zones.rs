@@ -125,5 +125,5 @@ fn link(zone: &str) -> String {
 
 /// A rule for nft that drops whatever comes in at an end of a link.
 fn drop_all(device: &str) -> String {
-    format!("add table netdev cut; add chain netdev cut all {{ type filter hook ingress device {device} priority 0; policy drop; }}")
+    format!("add table netdev cut; add chain netdev cut arriving {{ type filter hook ingress device {device} priority 0; policy drop; }}")
 }

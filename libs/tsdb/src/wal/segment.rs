@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release};
 
+use failpoints::Failpoint;
 use parking_lot::Mutex;
 
 use super::frame::{HEADER_BYTES, Header};
@@ -67,7 +68,8 @@ impl Segment {
         }
         let dirty = self.dirty.swap(false, AcqRel);
         if dirty {
-            self.file.sync().inspect_err(|_| *failed = true)?;
+            let synced = failpoints::hit(Failpoint::WalFsync).map_err(Into::into).and_then(|()| self.file.sync());
+            synced.inspect_err(|_| *failed = true)?;
         }
         Ok(dirty)
     }

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
 use super::super::town::Town;
-use super::super::zones::Cut;
+use super::super::zones::{Cut, run};
 use super::{TAKEN, metric};
-use crate::process::eventually;
+use crate::client::Client;
+use crate::process::{eventually, workspace_binary};
 
 /// The zone that is cut off. It has no distributor and no querier.
 const ZONE: &str = "c";
@@ -20,20 +21,13 @@ const STEADY_WITHIN: Duration = Duration::from_secs(15);
 /// How long the other coordinators may take to have a leader.
 const LEADS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Cuts the zone off and heals it.
+/// Cuts the zone off, with the leading coordinator in it, and heals it.
 pub(super) async fn cut_off(town: &mut Town, cut: Cut) -> anyhow::Result<String> {
+    have_it_lead(town).await?;
     town.zones.cut(ZONE, cut)?;
     let begun = Instant::now();
-    let others = town.coordinators.get(..2).context("three coordinators")?;
-    let leads = || async {
-        for node in others {
-            let client = node.client();
-            if client.get("/metrics").await.is_ok_and(|(_, text)| text.lines().any(|line| line == "plimsoll_coordinator_leader 1")) {
-                return true;
-            }
-        }
-        false
-    };
+    let [first, second] = [0, 1].map(|number| town.coordinators[number].client());
+    let leads = || async { is_leader(&first).await || is_leader(&second).await };
     let led = eventually("a coordinator outside leads", LEADS_WITHIN, leads).await;
     let led_after = begun.elapsed();
     tokio::time::sleep(CUT_FOR.saturating_sub(led_after)).await;
@@ -56,4 +50,19 @@ pub(super) async fn cut_off(town: &mut Town, cut: Cut) -> anyhow::Result<String>
         led_after.as_secs_f64(),
         steady.as_secs_f64()
     ))
+}
+
+async fn is_leader(coordinator: &Client) -> bool {
+    metric(coordinator, "plimsoll_coordinator_leader").await.is_ok_and(|value| value > 0.0)
+}
+
+/// Makes the coordinator of the zone the leader.
+async fn have_it_lead(town: &Town) -> anyhow::Result<()> {
+    let node = &town.coordinators[2];
+    let client = node.client();
+    if !is_leader(&client).await {
+        let plimsoll = workspace_binary("plimsoll")?.display().to_string();
+        run(&plimsoll, &["coordinator", "transfer", "--coordinators", &node.grpc, "--address", &node.grpc])?;
+    }
+    eventually("the coordinator of the zone leads", LEADS_WITHIN, || is_leader(&client)).await
 }
