@@ -236,6 +236,25 @@ async fn errors_at_failpoints_are_told_and_got_over() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The group of one is formed by the first start, or by the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_coordinator_killed_while_it_writes_starts_again() -> anyhow::Result<()> {
+    for point in ["raft.vote=abort", "raft.append=abort", "raft.append=1*off->abort", "raft.append=2*off->abort"] {
+        let mut place = Place::new()?;
+        place.node.set_env("PLIMSOLL_FAILPOINTS", Some(point));
+        place.node.launch()?;
+        place.drive_to_death(point, Drive::Pushes).await?;
+        place.start(None).await?;
+        let (client, t) = (place.node.client(), now_ms());
+        let pushed = || async {
+            let sample = PushSample { labels: labels("raft", 0), t, v: 1.0 };
+            matches!(client.push(&[sample]).await, Ok((200..=299, _)))
+        };
+        eventually("a push is taken", Duration::from_secs(20), pushed).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_name_that_is_not_one_ends_the_start() -> anyhow::Result<()> {
     let mut place = Place::new()?;

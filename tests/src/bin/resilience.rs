@@ -16,8 +16,9 @@ fn main() -> anyhow::Result<()> {
 async fn faults() -> anyhow::Result<()> {
     let seconds = |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let faults = Fault::all(Duration::from_secs(seconds("PLIMSOLL_COORDINATORS_AWAY_SECONDS", 600)));
-    let only = std::env::args().nth(1).unwrap_or_default();
-    let faults: Vec<Fault> = faults.into_iter().filter(|fault| fault.name().contains(&only)).collect();
+    let only: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |fault: &Fault| only.is_empty() || only.iter().any(|part| fault.name().contains(part));
+    let faults: Vec<Fault> = faults.into_iter().filter(wanted).collect();
     let outcomes = run(&faults, Duration::from_secs(seconds("PLIMSOLL_QUIET_SECONDS", 30))).await?;
     println!("{}", table::markdown(&outcomes));
     anyhow::ensure!(outcomes.iter().all(Outcome::is_good), "not everything went as it must");

@@ -12,7 +12,7 @@ use anyhow::ensure;
 
 use super::zones::run;
 
-/// How much it takes, in MiB. An ingester that has run for half an hour here has less than 60 of its own.
+/// How much it takes, in MiB. An ingester writes about one a minute here.
 const SIZE_MIB: usize = 256;
 
 /// How often what became free is taken.
