@@ -1,10 +1,12 @@
 //! What is deleted now. Pure, but for [`clean`], which does it.
 
-use bucket::{Bucket, BucketError, Key};
+use bucket::{Bucket, Key};
 use model::TenantId;
+use runtime::failpoint::{self, Failpoint};
 use tsdb::block::Ulid;
 
 use crate::catalog::Catalog;
+use crate::error::Error;
 
 /// The most objects of a leftover that are looked at to tell its age.
 const MAX_LEFTOVER_OBJECTS: usize = 10_000;
@@ -33,9 +35,10 @@ pub async fn clean(
     delay_ms: i64,
     partial_delay_ms: i64,
     now_ms: i64,
-) -> Result<Cleaned, BucketError> {
+) -> Result<Cleaned, Error> {
     let mut cleaned = Cleaned::default();
     for block in due(catalog, delay_ms, now_ms) {
+        failpoint::hit(Failpoint::CompactDelete).await?;
         bucket.delete_block(tenant, block).await?;
         catalog.blocks.remove(&block);
         catalog.deletions.remove(&block);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bucket::BucketError;
+use runtime::failpoint::Injected;
 use tsdb::block::{BlockError, Ulid};
 
 /// An error of the compactor. Each ends one tenant's round at most; the next round tries again.
@@ -43,6 +44,9 @@ pub enum Error {
     /// A blocking task panicked; the hook has logged it.
     #[error("a merge panicked")]
     Panicked,
+    /// A failpoint was armed.
+    #[error(transparent)]
+    Injected(#[from] Injected),
     /// The process is stopping.
     #[error("the compactor is stopping")]
     Stopping,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bucket::Bucket;
 use model::TenantId;
 use runtime::Tasks;
+use runtime::failpoint::{self, Failpoint};
 use tsdb::block::{Block, BlockMeta, ThanosMeta, Ulid, verify};
 use tsdb::compact::plan::MergeJob;
 use tsdb::compact::{MergeOutcome, MergeSpec, merge_blocks};
@@ -41,14 +42,17 @@ async fn merge(bucket: &Bucket, tasks: &Tasks, tenant: &TenantId, job: &MergeJob
     let mut source_bytes = 0;
     for block in &job.blocks {
         let source = dir.join(block.to_string());
+        failpoint::hit(Failpoint::CompactDownload).await?;
         bucket.download_block(tenant, *block, &source).await?;
         source_bytes += folder_bytes(&source).map_err(Error::local("list", &source))?;
         sources.push((*block, source));
     }
+    failpoint::hit(Failpoint::CompactMerge).await?;
     let (parent, tenant_name) = (dir.to_owned(), tenant.clone());
     let merged = tasks.spawn_blocking(move || merge_local(&parent, &sources, name)).await.map_err(|_| Error::Panicked)??;
     let Some(meta) = merged.meta else { return Ok(Merged { meta: None, source_bytes, result_bytes: 0 }) };
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    failpoint::hit(Failpoint::CompactUpload).await?;
     let written = bucket.upload_block(&tenant_name, &fs, &dir.join(name.to_string()), &meta).await?;
     Ok(Merged { meta: Some(written.meta), source_bytes, result_bytes: written.bytes })
 }

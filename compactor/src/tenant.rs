@@ -6,6 +6,7 @@ use bucket::{Bucket, DeletionMark, NoCompactMark};
 use limits::LimitsProvider;
 use model::TenantId;
 use runtime::clock::SharedClock;
+use runtime::failpoint::{self, Failpoint};
 use runtime::{Shutdown, Tasks};
 use tsdb::block::Ulid;
 use tsdb::compact::plan::{BlockRange, MergeJob, plan};
@@ -41,6 +42,7 @@ impl Workshop {
         }
         self.mark_the_useless(tenant, &mut catalog).await?;
         for _ in 0..MAX_MERGES {
+            failpoint::hit(Failpoint::CompactPlan).await?;
             let Some(job) = self.next_job(&catalog) else { break };
             if self.shutdown.is_requested() {
                 return Err(Error::Stopping);
@@ -79,6 +81,7 @@ impl Workshop {
     ) -> Result<(), Error> {
         for block in blocks {
             let mark = DeletionMark::new(block, self.clock.now_ms(), details);
+            failpoint::hit(Failpoint::CompactMark).await?;
             self.bucket.mark_for_deletion(tenant, &mark).await?;
             catalog.deletions.insert(block, mark.deletion_time);
             self.metrics.marked(reason, 1);

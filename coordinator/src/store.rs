@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Options, WriteBatch, WriteOptions};
 use runtime::Tasks;
+use runtime::failpoint::Injected;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -46,6 +47,8 @@ pub(crate) enum StoreError {
     Json { key: String, source: serde_json::Error },
     #[error("{0}")]
     Corrupt(String),
+    #[error(transparent)]
+    Injected(#[from] Injected),
 }
 
 /// One change of the store.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rpc::WriteError;
+use runtime::failpoint::Injected;
 
 use crate::decode::wire::WireError;
 use crate::inflight::Full;
@@ -79,6 +80,12 @@ pub enum RequestError {
     /// The batch was decoded but not written.
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+impl From<Injected> for RequestError {
+    fn from(injected: Injected) -> Self {
+        Self::Write(WriteError::Unavailable(injected.to_string()))
+    }
 }
 
 impl RequestError {

@@ -16,6 +16,7 @@ use limits::{Limits, LimitsProvider};
 use model::{PushReport, TenantId, WriteBatch};
 use rpc::CallContext;
 use runtime::clock::SharedClock;
+use runtime::failpoint::{self, Failpoint};
 use runtime::{Deadline, Tasks};
 
 use crate::config::Config;
@@ -100,6 +101,7 @@ impl Receiver {
         let mut inflight = self.inflight.guard();
         let compressed = body::read(body, promised, self.config.max_request_bytes_compressed, &mut inflight).await?;
         self.metrics.received_bytes.inc_by(compressed.len() as u64);
+        failpoint::hit(Failpoint::RwDecode).await?;
         let decoded = self.decode(protocol, &tenant, compressed, inflight).await?;
         let Decoded { batch, mut refusals, received, known_series, new_series, inflight } = decoded;
         self.metrics.known_series.inc_by(known_series);
@@ -117,6 +119,7 @@ impl Receiver {
         // The push timeout is applied by the distributor; this one only has to be later.
         let deadline = Deadline::after(&*self.clock, self.config.push_timeout() + Duration::from_secs(1));
         let report = self.distributor.push(&CallContext { tenant, deadline }, &batch).await?;
+        failpoint::hit(Failpoint::RwAck).await?;
         tell_report(report, &batch, &mut refusals);
         drop(inflight);
         Ok(Taken { received, refusals, deduped })

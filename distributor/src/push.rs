@@ -15,6 +15,7 @@ use model::{PushReport, WriteBatch};
 use ring::{Verdict, write_quorum};
 use rpc::{CallContext, PushSlice, RpcError, RpcErrorKind, WriteError, WritePath};
 use runtime::clock::SharedClock;
+use runtime::failpoint::{self, Failpoint};
 use runtime::{Deadline, Tasks};
 use tokio::sync::watch;
 
@@ -97,6 +98,7 @@ impl Distributor {
 
     /// One ingester takes everything: no splitting, no task.
     async fn push_whole(&self, lane: &Arc<Lane>, ctx: &CallContext, batch: &Arc<WriteBatch>) -> Result<PushReport, WriteError> {
+        failpoint::hit(Failpoint::RwSend).await.map_err(|injected| WriteError::Unavailable(injected.to_string()))?;
         let slice = PushSlice { batch: Arc::clone(batch), series: None, metadata: true };
         let result = lane.push(ctx, slice, held_bytes(batch), &*self.clock).await;
         result.map_err(|e| {
@@ -106,6 +108,7 @@ impl Distributor {
     }
 
     async fn push_replicated(&self, view: &View, ctx: CallContext, batch: &Arc<WriteBatch>) -> Result<PushReport, WriteError> {
+        failpoint::hit(Failpoint::RwShard).await.map_err(|injected| WriteError::Unavailable(injected.to_string()))?;
         let size = self.limits.shard_size_for_writes(&ctx.tenant, self.clock.now_ms());
         let ring = view.ring_of(&ctx.tenant, size);
         let ShardedBatch { slices, mut quorum } = shard(&ring, &ctx.tenant, batch, view.spare(self.clock.monotonic()));
@@ -151,7 +154,10 @@ impl Distributor {
     fn start(&self, place: usize, lane: Arc<Lane>, ctx: CallContext, slice: PushSlice, bytes: u64) -> Push {
         let (clock, failed) = (Arc::clone(&self.clock), self.metrics.ingester_push_failures.clone());
         Box::pin(async move {
-            let outcome = lane.push(&ctx, slice, bytes, &*clock).await;
+            let outcome = match failpoint::hit(Failpoint::RwSend).await {
+                Ok(()) => lane.push(&ctx, slice, bytes, &*clock).await,
+                Err(injected) => Err(RpcError::unavailable(injected.to_string())),
+            };
             if let Err(e) = &outcome {
                 failed.inc();
                 tracing::debug!(tenant = %ctx.tenant, error = %e, "push to an ingester failed");

@@ -112,6 +112,7 @@ fn append(shared: &Shared, admitted: &Admitted, turn: OwnedMutexGuard<()>) -> Re
     let now_ms = shared.clock.now_ms();
     head.set_oldest_accepted(now_ms.saturating_sub(*accepted_ms));
     head.append(&slice.batch, selection, wal.generation(), now_ms, &mut outcome);
+    tenant.pushed(shared.clock.monotonic());
     if outcome.is_empty() {
         return Ok(Queued { head, outcome, logged: None });
     }

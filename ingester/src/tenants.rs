@@ -1,6 +1,8 @@
 //! Which tenants have a head.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use hashbrown::HashMap;
 use limits::{Limits, LimitsProvider};
@@ -12,6 +14,9 @@ use crate::blocks::TenantBlocks;
 use crate::error::Error;
 use crate::ship::TenantShipping;
 
+/// A tenant whose last push was not longer ago is being written: longer than the pauses of most senders.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(300);
+
 /// One tenant's share of the ingester.
 #[derive(Debug)]
 pub(crate) struct Tenant {
@@ -21,6 +26,8 @@ pub(crate) struct Tenant {
     /// in the order in which the head took them: a replay that meets the later one first would have to take the earlier one as late, which costs it a
     /// multiple. A turn is some hundred microseconds, and waiting for it holds no thread.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
+    /// When samples were last appended: milliseconds of the monotonic clock, and one; 0 if never.
+    pushed: AtomicU64,
     /// Its older samples.
     pub(crate) blocks: TenantBlocks,
     /// Their way to the object store.
@@ -29,7 +36,19 @@ pub(crate) struct Tenant {
 
 impl Tenant {
     fn new(head: Arc<Head>) -> Self {
-        Self { head: RwLock::new(head), turn: Arc::default(), blocks: TenantBlocks::default(), shipping: TenantShipping::default() }
+        let (blocks, shipping) = (TenantBlocks::default(), TenantShipping::default());
+        Self { head: RwLock::new(head), turn: Arc::default(), pushed: AtomicU64::new(0), blocks, shipping }
+    }
+
+    /// Notes that samples are appended, at a time of the monotonic clock.
+    pub(crate) fn pushed(&self, now: Duration) {
+        self.pushed.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX - 1).saturating_add(1), Relaxed);
+    }
+
+    /// The newest time of samples of a tenant that is being written, which is about the time of its senders.
+    pub(crate) fn written_ms(&self, now: Duration) -> Option<i64> {
+        let pushed = self.pushed.load(Relaxed).checked_sub(1).map(Duration::from_millis)?;
+        if now.saturating_sub(pushed) <= WRITTEN_WITHIN { self.head().newest_ms() } else { None }
     }
 
     /// The head now. Whoever appends asks while it is the tenant's turn.

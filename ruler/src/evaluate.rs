@@ -25,6 +25,7 @@ use promql::{InstantSeries, Point, PointValue, QueryValue};
 use rpc::{CallContext, QueryRunner, WritePath};
 use runtime::Deadline;
 use runtime::clock::SharedClock;
+use runtime::failpoint::{self, Failpoint};
 
 use crate::alert::{Notification, RuleSample};
 use crate::rule_file::{Rule, RuleKind};
@@ -95,6 +96,7 @@ impl Evaluator {
 
     /// Evaluates one rule; the number of samples that it gave.
     async fn rule(&self, rule: &Rule, state: &mut RuleState, times: &Times, notify: Notify<'_>) -> Result<u64, String> {
+        failpoint::hit(Failpoint::RulerEval).await.map_err(|injected| injected.to_string())?;
         let vector = self.instant(&rule.expr, times.at, None).await?;
         let samples = match &rule.kind {
             RuleKind::Recording => recorded(rule, vector, times.limit)?,

@@ -15,6 +15,7 @@ use model::TenantId;
 use parking_lot::Mutex;
 use runtime::Shutdown;
 use runtime::clock::SharedClock;
+use runtime::failpoint::{self, Failpoint};
 use tokio::sync::Notify as Wake;
 
 use crate::alert::Notification;
@@ -172,6 +173,10 @@ impl Notifier {
 
     async fn post(&self, alertmanager: &Alertmanager, batch: &[Waiting]) -> Sent {
         let url = alertmanager.url.as_str();
+        if let Err(injected) = failpoint::hit(Failpoint::RulerSend).await {
+            tracing::warn!(url, error = %injected, alerts = batch.len(), "alerts were not sent and wait");
+            return Sent::Failed;
+        }
         let mut request = self.client.post(url).header("Content-Type", "application/json").body(payload::body(batch));
         if let (true, Some(first)) = (self.names_tenant, batch.first()) {
             request = request.header(TENANT_HEADER, first.tenant.as_str());

@@ -60,7 +60,12 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         otlp_endpoint: Some(config.otlp.endpoint.clone()).filter(|e| !e.is_empty()),
         instance: graph::instance_name(&config),
     })?;
-    let result = work(config).await;
+    // Not a setting: no file may have it by accident.
+    let armed = runtime::failpoint::arm(&environment("PLIMSOLL_FAILPOINTS").unwrap_or_default());
+    let result = match armed.context("read PLIMSOLL_FAILPOINTS") {
+        Ok(()) => work(config).await,
+        Err(error) => Err(error),
+    };
     // From here on there is a log, and who reads it reads its format.
     if let Err(error) = &result {
         tracing::error!(error = format!("{error:#}"), "ending because of an error");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::client::Client;
-use crate::process::{Process, eventually, free_port, workspace_binary};
+use crate::process::{Process, eventually, free_port, installed, workspace_binary};
 
 /// How long a process may take until it is ready, on a busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -14,6 +14,8 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// One `plimsoll run`; keeps its ports and directory over restarts.
 pub struct Node {
     name: String,
+    /// What is put before the command.
+    prefix: Vec<String>,
     args: Vec<String>,
     env: Vec<(String, String)>,
     dir: PathBuf,
@@ -27,13 +29,26 @@ pub struct Node {
 impl Node {
     /// A node that is not started; `args` come after `run`.
     pub fn new(name: &str, dir: &Path, args: &[&str]) -> anyhow::Result<Self> {
-        let dir = dir.join(name);
         let (http, grpc) = (format!("127.0.0.1:{}", free_port()?), format!("127.0.0.1:{}", free_port()?));
-        let mut all: Vec<String> =
-            ["run", "--http-listen", &http, "--grpc-listen", &grpc, "--instance-id", name].map(str::to_owned).to_vec();
+        Ok(Self::listening(name, dir, &http, &grpc, args))
+    }
+
+    /// A node that listens there.
+    #[must_use]
+    pub fn listening(name: &str, dir: &Path, http: &str, grpc: &str, args: &[&str]) -> Self {
+        let dir = dir.join(name);
+        let mut all: Vec<String> = ["run", "--http-listen", http, "--grpc-listen", grpc, "--instance-id", name].map(str::to_owned).to_vec();
         all.extend(["--data-dir".to_owned(), dir.join("data").display().to_string()]);
         all.extend(args.iter().map(|a| (*a).to_owned()));
-        Ok(Self { name: name.to_owned(), args: all, env: Vec::new(), dir, http, grpc, process: None })
+        let (http, grpc) = (http.to_owned(), grpc.to_owned());
+        Self { name: name.to_owned(), prefix: Vec::new(), args: all, env: Vec::new(), dir, http, grpc, process: None }
+    }
+
+    /// The node started by another command, which gets its command as arguments and becomes it.
+    #[must_use]
+    pub fn under(mut self, prefix: Vec<String>) -> Self {
+        self.prefix = prefix;
+        self
     }
 
     /// The node with another address for gRPC, and these arguments as well.
@@ -54,6 +69,18 @@ impl Node {
         self
     }
 
+    /// Sets an environment variable for its next start; `None` takes it away.
+    pub fn set_env(&mut self, name: &str, value: Option<&str>) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Starts it and waits until it is ready.
     pub async fn start(&mut self) -> anyhow::Result<()> {
         self.launch()?;
@@ -62,7 +89,15 @@ impl Node {
 
     /// Starts it.
     pub fn launch(&mut self) -> anyhow::Result<()> {
-        self.process = Some(Process::start_with_env(&self.name, &workspace_binary("plimsoll")?, &self.args, &self.env, &self.dir)?);
+        let plimsoll = workspace_binary("plimsoll")?;
+        let process = match self.prefix.split_first() {
+            None => Process::start_with_env(&self.name, &plimsoll, &self.args, &self.env, &self.dir)?,
+            Some((program, rest)) => {
+                let args = [rest, &[plimsoll.display().to_string()], &self.args].concat();
+                Process::start_with_env(&self.name, &installed(program)?, &args, &self.env, &self.dir)?
+            }
+        };
+        self.process = Some(process);
         Ok(())
     }
 

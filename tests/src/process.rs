@@ -78,6 +78,11 @@ impl Process {
         bail!("{} did not end within {wait:?} of SIGTERM", self.name)
     }
 
+    /// How it has ended; `None` while it runs.
+    pub fn status(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
     /// Whether it still runs.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

@@ -5,6 +5,7 @@ use std::ops::{Bound, RangeBounds};
 
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{AnyError, Entry, LogId, LogState, RaftLogReader, StorageError, StorageIOError, Vote};
+use runtime::failpoint::{self, Failpoint};
 
 use crate::raft::Types;
 use crate::store::{Db, Durability, LOG, META, Op, StoreError, from_json, put};
@@ -97,7 +98,10 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote<u64>) -> Result<(), StorageError<u64>> {
-        let write = async { self.db.write(vec![put(META, VOTE_KEY, vote)?], Durability::Synced).await };
+        let write = async {
+            failpoint::hit(Failpoint::RaftVote).await?;
+            self.db.write(vec![put(META, VOTE_KEY, vote)?], Durability::Synced).await
+        };
         write.await.map_err(|e: StoreError| StorageIOError::write_vote(AnyError::new(&e)).into())
     }
 
@@ -111,10 +115,11 @@ impl RaftLogStorage<Types> for LogStore {
         I::IntoIter: Send,
     {
         let ops = entries.into_iter().map(|entry| put(LOG, &entry.log_id.index.to_be_bytes(), &entry)).collect::<Result<Vec<_>, _>>();
-        let written = match ops {
-            Ok(ops) => self.db.write(ops, Durability::Synced).await,
-            Err(error) => Err(error),
+        let write = async {
+            failpoint::hit(Failpoint::RaftAppend).await?;
+            self.db.write(ops?, Durability::Synced).await
         };
+        let written = write.await;
         match written {
             Ok(()) => {
                 callback.log_io_completed(Ok(()));

@@ -10,6 +10,7 @@ use openraft::{
 };
 use parking_lot::RwLock;
 use ring::ClusterSnapshot;
+use runtime::failpoint::{self, Failpoint};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -247,6 +248,7 @@ pub(crate) struct SnapshotBuilder {
 
 impl SnapshotBuilder {
     async fn build(&self) -> Result<Snapshot<Types>, StoreError> {
+        failpoint::hit(Failpoint::RaftSnapshot).await?;
         let data = encode(&self.state)?;
         // Two snapshots of one log position hold the same bytes, so the position is name enough.
         let snapshot_id = self.applied.map_or_else(|| "empty".to_owned(), |id| format!("{}-{}", id.leader_id, id.index));

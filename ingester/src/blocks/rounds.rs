@@ -62,7 +62,7 @@ impl Shared {
         let (now_ms, head) = (self.clock.now_ms(), tenant.head());
         drop_published(&mut cycle, &head);
         let mut cut = false;
-        if let Some(border) = cycle.schedule.due(now_ms, head.chunk_range_ms()) {
+        if let Some(border) = cycle.schedule.due(now_ms, tenant.written_ms(self.clock.monotonic()), head.chunk_range_ms()) {
             let of = Subject { id, blocks: &tenant.blocks, head: &head };
             match self.blocks.cut(&of, &mut cycle, border, now_ms, &|| self.goes_on()) {
                 Ok(Cut { busy: true, .. }) => {}

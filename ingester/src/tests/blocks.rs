@@ -65,6 +65,20 @@ async fn a_range_is_cut_an_hour_after_its_end_and_leaves_memory() {
     assert_eq!(second.all("b").await.len(), 3);
 }
 
+/// A clock two hours fast: the range that is being written is not cut, however late it is here.
+#[tokio::test]
+async fn a_clock_that_is_ahead_of_the_samples_cuts_nothing_early() {
+    let rig = Rig::start().await;
+    rig.clock.advance(until_due() + Duration::from_secs(60));
+    rig.push("a", many("up", 3, 0)).await.unwrap();
+    assert!(!rig.ingester.shared.block_round(), "by the samples the range is not over");
+    assert_eq!(metric(&rig, "blocks_cut_total"), "0");
+    // They stop coming.
+    rig.clock.advance(Duration::from_secs(301));
+    assert!(rig.ingester.shared.block_round());
+    assert_eq!((metric(&rig, "blocks_cut_total"), rig.all("a").await.len()), ("1".into(), 3));
+}
+
 #[tokio::test]
 async fn what_queries_have_begun_to_read_stays_until_they_end() {
     let rig = Rig::start().await;

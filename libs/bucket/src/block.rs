@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::TenantId;
+use runtime::failpoint::{self, Failpoint};
 use serde_json::{Value, json};
 use tsdb::block::{BlockMeta, CHUNKS_DIR, INDEX_FILE, SIDECAR_FILE, TOMBSTONES_FILE, Ulid};
 use tsdb::fs::Fs;
@@ -25,15 +26,18 @@ impl Bucket {
     /// Writes the block that lies in a local folder: first chunks, index and what else belongs to it, then the given `meta.json`, in whose section `thanos`, if it has one, the
     /// files are listed. Repeating it after an error is safe.
     pub async fn upload_block(&self, tenant: &TenantId, fs: &Arc<dyn Fs>, dir: &Path, meta: &BlockMeta) -> Result<Uploaded, BucketError> {
+        let meta_key = Key::block_file(tenant, meta.ulid, META);
+        failpoint::hit(Failpoint::ShipUpload).await.map_err(|injected| BucketError::injected("write", &meta_key, injected))?;
         let mut files = Vec::new();
         for name in block_files(&**fs, dir).map_err(BucketError::local("list", dir))? {
             let len = self.upload(&Key::block_file(tenant, meta.ulid, &name), fs, &dir.join(&name)).await?;
             files.push((name, len));
         }
         let meta = with_files(meta, &files);
-        let key = Key::block_file(tenant, meta.ulid, META);
+        let key = meta_key;
         let json = meta.to_json().map_err(|e| BucketError::Damaged { key: key.clone(), what: e.to_string() })?;
         let bytes = json.len() as u64 + files.iter().map(|(_, len)| len).sum::<u64>();
+        failpoint::hit(Failpoint::ShipMeta).await.map_err(|injected| BucketError::injected("write", &key, injected))?;
         self.put(&key, json).await?;
         Ok(Uploaded { meta, bytes })
     }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use runtime::failpoint::Injected;
+
 use crate::layout::Key;
 
 /// An error of object storage.
@@ -113,6 +115,11 @@ impl BucketError {
             object_store::Error::Precondition { .. } => Self::Changed { key },
             source => Self::Store { operation, key, source: Arc::new(source) },
         }
+    }
+
+    pub(crate) fn injected(operation: &'static str, key: &Key, injected: Injected) -> Self {
+        let source = object_store::Error::Generic { store: "failpoint", source: Box::new(injected) };
+        Self::Store { operation, key: key.clone(), source: Arc::new(source) }
     }
 
     pub(crate) fn local(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {

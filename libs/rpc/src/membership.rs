@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ring::InstanceState;
 use runtime::clock::SharedClock;
+use runtime::failpoint::{self, Failpoint};
 use runtime::{Shutdown, Tasks};
 use tokio::sync::watch;
 
@@ -175,9 +176,15 @@ impl Member {
             let known = self.status.borrow().state;
             let result = match wish {
                 Wish::Stop => return false,
-                Wish::Forget => self.client.deregister(role, &id, lease.epoch).await,
+                Wish::Forget => match failpoint::hit(Failpoint::RingLeave).await {
+                    Ok(()) => self.client.deregister(role, &id, lease.epoch).await,
+                    Err(injected) => Err(RpcError::unavailable(injected.to_string())),
+                },
                 Wish::Be(state) if Some(state) != known => self.client.set_state(role, &id, lease.epoch, state).await,
-                Wish::Be(_) => self.client.renew(role, &id, lease.epoch).await,
+                Wish::Be(_) => match failpoint::hit(Failpoint::RingHeartbeat).await {
+                    Ok(()) => self.client.renew(role, &id, lease.epoch).await,
+                    Err(injected) => Err(RpcError::unavailable(injected.to_string())),
+                },
             };
             match (result, wish) {
                 (Ok(()), Wish::Forget) => return false,

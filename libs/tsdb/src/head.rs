@@ -267,6 +267,12 @@ impl Head {
         replay::absorb::absorb(self, other)
     }
 
+    /// The newest time of all samples that it ever had; `None` if it had none.
+    #[must_use]
+    pub fn newest_ms(&self) -> Option<i64> {
+        Some(self.totals.max_t()).filter(|t| *t != i64::MIN)
+    }
+
     /// Counters and sizes. Walks all series: some milliseconds per 100,000.
     #[must_use]
     pub fn stats(&self) -> HeadStats {

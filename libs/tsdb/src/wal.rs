@@ -34,7 +34,8 @@ pub use state::{WalStats, WalTruncated};
 /// When written records are brought to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncPolicy {
-    /// This often. A kill of the process loses nothing that was acknowledged; a power cut at most about this much.
+    /// This often. A kill of the process loses nothing that was acknowledged; a power cut at most about this much. After a sync that failed
+    /// it is as with [`SyncPolicy::Always`] until one succeeds, so that a disk that takes nothing has nothing acknowledged.
     Interval(Duration),
     /// Before each acknowledgement. A power cut loses nothing that was acknowledged.
     Always,

@@ -5,15 +5,22 @@
 use std::time::Duration;
 
 use cluster::resilience::faults::Fault;
-use cluster::resilience::{run, table};
+use cluster::resilience::{Outcome, run, table, zones};
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> anyhow::Result<()> {
+/// Moves to a place of its own while there is one thread only, and then begins.
+fn main() -> anyhow::Result<()> {
+    zones::enter()?;
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(faults())
+}
+
+async fn faults() -> anyhow::Result<()> {
     let seconds = |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let faults = Fault::all(Duration::from_secs(seconds("PLIMSOLL_COORDINATORS_AWAY_SECONDS", 600)));
-    let only = std::env::args().nth(1).unwrap_or_default();
-    let faults: Vec<Fault> = faults.into_iter().filter(|fault| fault.name().contains(&only)).collect();
+    let only: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |fault: &Fault| only.is_empty() || only.iter().any(|part| fault.name().contains(part));
+    let faults: Vec<Fault> = faults.into_iter().filter(wanted).collect();
     let outcomes = run(&faults, Duration::from_secs(seconds("PLIMSOLL_QUIET_SECONDS", 30))).await?;
     println!("{}", table::markdown(&outcomes));
+    anyhow::ensure!(outcomes.iter().all(Outcome::is_good), "not everything went as it must");
     Ok(())
 }

@@ -6,8 +6,16 @@ use anyhow::Context;
 use rustix::process::Signal;
 
 use super::town::Town;
+use super::zones::Cut;
+use crate::client::Client;
 use crate::fleet::post;
 use crate::process::eventually;
+
+mod clock;
+mod disk;
+mod network;
+
+pub use disk::Syncs;
 
 /// How long something stays broken.
 const BROKEN_FOR: Duration = Duration::from_secs(10);
@@ -15,6 +23,9 @@ const BROKEN_FOR: Duration = Duration::from_secs(10);
 const HANGS_FOR: Duration = Duration::from_secs(60);
 /// How long a process may take to end after SIGTERM.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
+
+/// How many samples an ingester has taken.
+const TAKEN: &str = "plimsoll_ingester_appended_samples_total{kind=\"float\"}";
 
 /// What happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +46,14 @@ pub enum Fault {
     ScaleUp,
     /// They leave for good.
     ScaleDown,
+    /// No space on an ingester's disk.
+    DiskFull,
+    /// An ingester's disk says that it could not write.
+    FsyncErrors(Syncs),
+    /// An ingester's clock is off by so many hours.
+    ClockOff(i8),
+    /// The zone without ways in and out is cut off.
+    ZoneCutOff(Cut),
 }
 
 impl Fault {
@@ -50,6 +69,14 @@ impl Fault {
             Self::Rollout,
             Self::ScaleUp,
             Self::ScaleDown,
+            Self::DiskFull,
+            Self::FsyncErrors(Syncs::Always),
+            Self::FsyncErrors(Syncs::Interval),
+            Self::ClockOff(2),
+            Self::ClockOff(-2),
+            Self::ZoneCutOff(Cut::Both),
+            Self::ZoneCutOff(Cut::Inward),
+            Self::ZoneCutOff(Cut::Outward),
         ]
     }
 
@@ -65,11 +92,20 @@ impl Fault {
             Self::Rollout => "rollout of every process",
             Self::ScaleUp => "scale-up by an ingester per zone",
             Self::ScaleDown => "scale-down with prepare-shutdown",
+            Self::DiskFull => "disk full on an ingester for 40 s",
+            Self::FsyncErrors(Syncs::Always) => "fsync errors on an ingester for 20 s, sync always",
+            Self::FsyncErrors(Syncs::Interval) => "fsync errors on an ingester for 20 s, sync interval",
+            Self::ClockOff(..0) => "clock two hours slow on an ingester",
+            Self::ClockOff(_) => "clock two hours fast on an ingester",
+            Self::ZoneCutOff(Cut::Both) => "zone cut off for 60 s",
+            Self::ZoneCutOff(Cut::Inward) => "zone cut off one way for 60 s: it hears nobody",
+            Self::ZoneCutOff(Cut::Outward) => "zone cut off one way for 60 s: nobody hears it",
         }
     }
 
-    /// Makes it happen, and waits until all is well again.
-    pub async fn inject(self, town: &mut Town) -> anyhow::Result<()> {
+    /// Makes it happen, and waits until all is well again. What else was seen, for people.
+    pub async fn inject(self, town: &mut Town) -> anyhow::Result<String> {
+        let mut seen = String::new();
         match self {
             Self::IngesterKilled => kill_for(town, &[0], BROKEN_FOR).await?,
             Self::ZoneKilled => kill_for(town, &[2, 3], BROKEN_FOR).await?,
@@ -98,9 +134,21 @@ impl Fault {
                 }
             }
             Self::ScaleDown => scale_down(town).await?,
+            Self::DiskFull => seen = disk::full(town).await?,
+            Self::FsyncErrors(syncs) => seen = disk::fsync_errors(town, syncs).await?,
+            Self::ClockOff(hours) => seen = clock::off(town, hours).await?,
+            Self::ZoneCutOff(cut) => seen = network::cut_off(town, cut).await?,
         }
-        town.well().await
+        town.well().await?;
+        Ok(seen)
     }
+}
+
+/// The value of a metric without its labels, or with just these, as `/metrics` writes them; 0 if it is not there.
+async fn metric(client: &Client, name: &str) -> anyhow::Result<f64> {
+    let (_, text) = client.get("/metrics").await?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    Ok(value.unwrap_or(0.0))
 }
 
 async fn kill_for(town: &mut Town, which: &[usize], duration: Duration) -> anyhow::Result<()> {

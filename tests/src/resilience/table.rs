@@ -13,7 +13,7 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
         "| fault | pushes | failed | p99 before / during | queries | failed | wrong | p99 before / during | acknowledged samples |\n|---|---|---|---|---|---|---|---|---|\n",
     );
     let ms = |times: &[Duration]| Seen::p99(times).map_or("–".to_owned(), |p99| format!("{:.0}", p99.as_secs_f64() * 1_000.0));
-    for Outcome { fault, before, during, kept } in outcomes {
+    for Outcome { fault, before, during, kept, .. } in outcomes {
         let kept = match kept {
             Ok(found) => format!("{found}, all found"),
             Err(error) => error.lines().next().unwrap_or_default().to_owned(),
@@ -33,7 +33,12 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
             ms(&during.queries),
         );
     }
-    for Outcome { fault, during, .. } in outcomes {
+    for Outcome { fault, during, told, .. } in outcomes {
+        match told {
+            Ok(seen) if seen.is_empty() => {}
+            Ok(seen) => drop(writeln!(text, "\n- {}: {seen}", fault.name())),
+            Err(error) => drop(writeln!(text, "\n- {}: **not as it must be**: {error}", fault.name())),
+        }
         for (what, all) in [("push", &during.failed_pushes), ("query", &during.failed_queries), ("answer", &during.wrong_queries)] {
             for example in all.iter().take(2) {
                 let _ = writeln!(text, "\n- {}, {what}: `{}`", fault.name(), example.lines().next().unwrap_or_default());

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use failpoints::Failpoint;
 use model::{Chunk, Labels, SeriesChunks};
 
 use super::recode::{OverlapStats, clip, merge_overlaps};
@@ -30,6 +31,7 @@ pub fn write_sealed_range(
     if min_t > max_t {
         return Ok(None);
     }
+    failpoints::hit(Failpoint::HeadCut).map_err(|injected| BlockError::io(parent)(injected.into()))?;
     let ids = head.sealed_in_label_order(min_t, max_t);
     let series = ids.chunks(BATCH).flat_map(|ids| {
         if !go_on() {

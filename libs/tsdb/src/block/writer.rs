@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use failpoints::Failpoint;
 use model::{Chunk, ChunkEncoding, Labels, SeriesHash};
 
 use super::chunk_writer::ChunkWriter;
@@ -107,11 +108,15 @@ impl BlockWriter {
             return Ok(None);
         }
         let Self { fs, parent, tmp, spec, stats, chunks, index, hashes } = self;
+        let pass = |point| failpoints::hit(point).map_err(|injected| BlockError::io(&tmp)(injected.into()));
+        pass(Failpoint::BlockWriteChunks)?;
         chunks.finish()?;
+        pass(Failpoint::BlockWriteIndex)?;
         let ids = index.finish()?;
         write_sidecar(&*fs, &tmp, spec.ulid, &hashes, &ids)?;
         let BlockSpec { ulid, min_time, max_time, compaction, thanos } = spec;
         let meta = BlockMeta { ulid, min_time, max_time, stats, compaction, version: 1, thanos, other: serde_json::Map::new() };
+        pass(Failpoint::BlockWriteMeta)?;
         let mut out = OutFile::create(&*fs, &tmp.join(META_FILE))?;
         out.put(&meta.to_json()?)?;
         out.finish()?;

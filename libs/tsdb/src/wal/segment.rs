@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release};
 
+use failpoints::Failpoint;
+use parking_lot::Mutex;
+
 use super::frame::{HEADER_BYTES, Header};
 use super::state::io_error;
 use super::{Generation, WalError, files};
@@ -19,6 +22,8 @@ pub(super) struct Segment {
     file: Arc<dyn AppendFile>,
     /// Something was written since the last sync began.
     dirty: AtomicBool,
+    /// A sync failed. Locked for as long as a sync takes, so that none believes another that is still under way.
+    failed: Mutex<bool>,
 }
 
 impl Segment {
@@ -34,7 +39,7 @@ impl Segment {
             return Err(io_error(dir, "create", &path, e));
         }
         let (Header { generation, number, .. }, seed) = (header, header.seed());
-        Ok(Self { number, generation, seed, path, file, dirty: AtomicBool::new(true) })
+        Ok(Self { number, generation, seed, path, file, dirty: AtomicBool::new(true), failed: Mutex::new(false) })
     }
 
     /// The length after the header.
@@ -54,11 +59,17 @@ impl Segment {
         self.file.set_len(len)
     }
 
-    /// Makes durable what was written before the call; whether there was anything.
+    /// Makes durable what was written before the call; whether there was anything. After an error it never succeeds again: the kernel may have given up
+    /// what it could not write, and tells of it once.
     pub(super) fn sync(&self) -> std::io::Result<bool> {
+        let mut failed = self.failed.lock();
+        if *failed {
+            return Err(std::io::Error::other("an earlier sync of it failed"));
+        }
         let dirty = self.dirty.swap(false, AcqRel);
         if dirty {
-            self.file.sync()?;
+            let synced = failpoints::hit(Failpoint::WalFsync).map_err(Into::into).and_then(|()| self.file.sync());
+            synced.inspect_err(|_| *failed = true)?;
         }
         Ok(dirty)
     }

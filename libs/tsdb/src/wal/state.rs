@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 use smallvec::{SmallVec, smallvec};
@@ -26,6 +26,8 @@ pub(super) struct Shared {
     generation: AtomicU32,
     /// Records of generations below are refused.
     oldest_valid: AtomicU32,
+    /// The last sync failed: until one succeeds, nothing is answered before it is on the disk, whatever [`SyncPolicy`] says.
+    failing: AtomicBool,
     pub(super) queue: Mutex<Queue>,
     /// Told when records come or the log is closed.
     pub(super) work: Condvar,
@@ -182,6 +184,7 @@ pub(super) fn open(dir: PathBuf, config: WalConfig, fs: Arc<dyn Fs>) -> Result<(
         fs,
         generation: AtomicU32::new(generation),
         oldest_valid: AtomicU32::new(0),
+        failing: AtomicBool::new(false),
         queue: Mutex::default(),
         work: Condvar::new(),
         closing: Condvar::new(),
@@ -252,12 +255,25 @@ impl Shared {
         self.generation.compare_exchange(generation.0, next, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    /// Whether records are synced before they are answered.
+    pub(super) fn syncs_first(&self) -> bool {
+        self.config.sync == SyncPolicy::Always || self.failing.load(Ordering::Acquire)
+    }
+
+    /// A group of records is on the disk.
+    pub(super) fn synced_first(&self) {
+        if self.failing.swap(false, Ordering::AcqRel) {
+            tracing::info!("the write-ahead log reaches the disk again");
+        }
+    }
+
     /// Gives a generation up because a segment of it could not be synced: definitions in it are not to be relied on.
     pub(super) fn give_up(&self, segment: &Segment, error: &io::Error) {
         self.counters.sync_errors.fetch_add(1, Ordering::Relaxed);
+        self.failing.store(true, Ordering::Release);
         tracing::error!(
             path = %segment.path.display(), %error,
-            "segment of the write-ahead log could not be synced: a power cut may lose what was written since the last sync; going on in a new one"
+            "segment of the write-ahead log could not be synced: a power cut may lose what was written since the last sync; going on in a new one, and answering only what is on the disk until a sync succeeds"
         );
         self.end_generation(segment.generation);
         self.oldest_valid.fetch_max(segment.generation.0.saturating_add(1), Ordering::AcqRel);

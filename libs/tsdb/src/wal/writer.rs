@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use failpoints::Failpoint;
 use smallvec::smallvec;
 
 use super::frame::{Header, put_push};
@@ -94,7 +95,8 @@ impl Writer<'_> {
         for waiting in group {
             put_push(&mut self.buffer, segment.seed, &waiting.tenant, &waiting.record);
         }
-        if let Err(e) = segment.append(&self.buffer) {
+        let appended = failpoints::hit(Failpoint::WalAppend).map_err(Into::into).and_then(|()| segment.append(&self.buffer));
+        if let Err(e) = appended {
             self.cut(&segment);
             return Err(io_error(&self.shared.dir, "write to", &segment.path, e));
         }
@@ -102,8 +104,9 @@ impl Writer<'_> {
         if self.buffer.capacity() > KEEP_BYTES {
             self.buffer = Vec::new();
         }
-        if self.shared.config.sync == SyncPolicy::Always {
+        if self.shared.syncs_first() {
             self.shared.sync_segment(&segment)?;
+            self.shared.synced_first();
         }
         Ok(())
     }
@@ -143,6 +146,9 @@ impl Writer<'_> {
         self.next_number += 1;
         let salt = self.shared.config.salt.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let header = Header { generation, number, salt };
+        if let Err(injected) = failpoints::hit(Failpoint::WalRotate) {
+            return Err(io_error(&self.shared.dir, "create a segment in", &self.shared.dir, injected.into()));
+        }
         let segment = Arc::new(Segment::create(&*self.shared.fs, &self.shared.dir, header)?);
         self.len = Segment::first_len();
         let mut entry = Entry::new(smallvec![generation]);

@@ -84,6 +84,41 @@ fn a_failed_sync_in_the_background_begins_a_new_generation() {
     assert_eq!(report.heads.orphans, 0);
 }
 
+/// A disk that takes nothing has nothing acknowledged, and one that is well again is trusted again.
+#[test]
+fn after_a_failed_sync_in_the_background_only_what_is_on_the_disk_is_answered() {
+    let fs = FaultyFs::new();
+    let (node, _) = Node::start(&fs, WalConfig { sync: SyncPolicy::Interval(std::time::Duration::from_secs(3600)), ..always() });
+    node.push(&["a"], T0).unwrap();
+    fs.fail_syncs(3);
+    assert!(node.wal.sync().is_err());
+    for n in 1..=2 {
+        let error = node.push(&["a"], T0 + n).unwrap_err();
+        assert!(matches!(error, WalError::Io { action: "sync", .. }), "{error}");
+    }
+    node.push(&["a"], T0 + 3).unwrap();
+    let (next, _) = Node::start(&fs.after_power_cut(), always());
+    assert_eq!(next.floats(), [(labels(&[("__name__", "a"), ("job", "test")]), vec![(T0 + 3, (T0 + 3) as f64)])]);
+    let syncs = fs.syncs();
+    node.push(&["a"], T0 + 4).unwrap();
+    assert_eq!(fs.syncs(), syncs, "the disk is well, and pushes do not wait for it");
+    assert_eq!(node.wal.stats().sync_errors, 3);
+}
+
+/// A segment of which a sync failed is never called durable, however often it is asked.
+#[test]
+fn a_failed_sync_is_not_made_good_by_another() {
+    let fs = FaultyFs::new();
+    let header = crate::wal::frame::Header { generation: super::super::Generation(1), number: 1, salt: 0 };
+    let segment = crate::wal::segment::Segment::create(&fs, Path::new(""), header).unwrap();
+    segment.append(b"record").unwrap();
+    fs.fail_syncs(1);
+    assert!(segment.sync().is_err());
+    segment.append(b"record").unwrap();
+    assert!(segment.sync().is_err() && segment.sync().is_err());
+    assert_eq!(fs.syncs(), 1);
+}
+
 #[test]
 fn an_interval_syncs_by_itself_and_closing_syncs_the_rest() {
     let fs = FaultyFs::new();
