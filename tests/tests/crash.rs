@@ -42,7 +42,10 @@ async fn every_acknowledged_sample_survives_sigkill_of_the_single_process() -> a
     }
     let asked = reader.stop().await?;
     let acked = checker.verify(&clients[0]).await?;
-    println!("{acked} acknowledged samples are all there after 3 kills; {} answers were right meanwhile, {} were errors", asked.right, asked.failed);
+    println!(
+        "{acked} acknowledged samples are all there after 3 kills; {} answers were right meanwhile, {} were errors",
+        asked.right, asked.failed
+    );
     Ok(())
 }
 

@@ -18,7 +18,12 @@ fn tenants(client: &Client) -> Vec<Client> {
 }
 
 /// Writes and asks while something happens; what the reader saw.
-async fn while_used(checker: &Checker, fleet: &mut Fleet, run: &str, happens: impl AsyncFnOnce(&mut Fleet) -> anyhow::Result<()>) -> anyhow::Result<Asked> {
+async fn while_used(
+    checker: &Checker,
+    fleet: &mut Fleet,
+    run: &str,
+    happens: impl AsyncFnOnce(&mut Fleet) -> anyhow::Result<()>,
+) -> anyhow::Result<Asked> {
     let load = |way: usize| Load { run: format!("{run}-{way}"), series: 100, pause: Duration::from_millis(50) };
     let ways_in: Vec<Vec<Client>> = fleet.distributors.iter().map(|node| tenants(&node.client())).collect();
     let writers: Vec<Writer> = ways_in.into_iter().enumerate().map(|(way, clients)| Writer::start(checker, clients, load(way))).collect();
@@ -51,7 +56,11 @@ async fn every_acknowledged_sample_of_every_tenant_outlives_every_loss() -> anyh
     .await?;
     checker.nothing_failed()?;
     ensure!(asked.failed == 0, "{} questions failed, first: {:?}", asked.failed, asked.failures.first());
-    println!("a zone's disks were wiped: {} samples are there, {} answers were right meanwhile", checker.verify(&querier).await?, asked.right);
+    println!(
+        "a zone's disks were wiped: {} samples are there, {} answers were right meanwhile",
+        checker.verify(&querier).await?,
+        asked.right
+    );
 
     // Everything is killed at once: pushes fail, and questions do; what was acknowledged is there.
     let asked = while_used(&checker, &mut fleet, "all", async |fleet| {

@@ -159,7 +159,8 @@ async fn a_full_disk_refuses_writes_corrupts_nothing_and_service_resumes_by_itse
     let writer = tokio::spawn(fill(client.clone(), "full", Arc::clone(&stop)));
     // Of what fills the disk, only counts are looked at; this is looked at bit by bit.
     let checker = Checker::new();
-    let checked = Writer::start(&checker, vec![client.clone()], Load { run: "checked".to_owned(), series: 20, pause: Duration::from_millis(20) });
+    let checked =
+        Writer::start(&checker, vec![client.clone()], Load { run: "checked".to_owned(), series: 20, pause: Duration::from_millis(20) });
     let metric = async |name: &str| -> anyhow::Result<f64> {
         let (_, text) = client.get("/metrics").await?;
         let line = text.lines().find(|line| line.starts_with(&format!("{name} "))).with_context(|| format!("no {name}"))?;

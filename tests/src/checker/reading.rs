@@ -22,7 +22,8 @@ impl Way {
             Self::RemoteRead => remote_read::read(client, asked).await,
             Self::PromQl => {
                 let (first, last) = (*asked.times.start(), *asked.times.end());
-                let matchers: Vec<String> = asked.equal.iter().map(|(name, value)| format!("{name}={}", Value::from(value.as_str()))).collect();
+                let matchers: Vec<String> =
+                    asked.equal.iter().map(|(name, value)| format!("{name}={}", Value::from(value.as_str()))).collect();
                 // The range is open at its left end.
                 let query = format!("{{{}}}[{}ms]", matchers.join(","), last - first + 1);
                 let body = client.api_answer("query", &[("query", &query), ("time", &seconds(last))]).await?;

@@ -145,7 +145,8 @@ impl Shared {
                     lock(&self.seen).queries.push(begun.elapsed());
                     // The left border is open.
                     let times = end - WINDOW_SECONDS * 1_000 + 1..=end;
-                    let asked = Selection { equal: vec![("run".to_owned(), self.run.clone())], ..Selection::metric("", "ledger_value", times) };
+                    let asked =
+                        Selection { equal: vec![("run".to_owned(), self.run.clone())], ..Selection::metric("", "ledger_value", times) };
                     let findings = Answer::text(&data, false).map(|answer| self.checker.check(&asked, &answer));
                     match findings {
                         Ok(findings) if findings.is_good() => {}

@@ -114,7 +114,8 @@ proptest! {
 #[test]
 fn a_size_of_all_takes_the_same_number_from_uneven_zones() {
     let old = |id: String, zone: &str| Instance { registered_at_ms: -1, ..instance(&id, zone) };
-    let mut here: Vec<Instance> = (0..5).map(|n| old(format!("a-{n}"), "zone-0")).chain((0..2).map(|n| old(format!("b-{n}"), "zone-1"))).collect();
+    let mut here: Vec<Instance> =
+        (0..5).map(|n| old(format!("a-{n}"), "zone-0")).chain((0..2).map(|n| old(format!("b-{n}"), "zone-1"))).collect();
     let ring = Ring::build(here.clone(), 1);
     let written: BTreeSet<String> = shard(&ring, "t", 7).into_iter().map(str::to_owned).collect();
     assert_eq!(written.len(), 4 + 2);

@@ -14,7 +14,9 @@ fn window() -> Window {
 
 fn matrix(times: &[i64], value: impl Fn(usize, i64) -> f64) -> Value {
     let values = |series: usize| times.iter().map(|t| json!([*t as f64 / 1_000.0, value(series, *t).to_string()])).collect::<Vec<_>>();
-    let series = (0..3).map(|n| json!({"metric": {"__name__": "ledger_value", "run": "r", "series": n.to_string()}, "values": values(n)})).collect::<Vec<_>>();
+    let series = (0..3)
+        .map(|n| json!({"metric": {"__name__": "ledger_value", "run": "r", "series": n.to_string()}, "values": values(n)}))
+        .collect::<Vec<_>>();
     json!({"resultType": "matrix", "result": series})
 }
 
