@@ -66,7 +66,6 @@ impl Client {
     }
 
     /// A request as the client's tenant.
-    #[must_use]
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         if self.tenant.is_empty() { request } else { request.header("X-Scope-OrgID", &self.tenant) }

@@ -90,7 +90,7 @@ async fn bad_writes_get_their_status_and_harm_nobody() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_good_part_of_a_bad_request_is_kept() -> anyhow::Result<()> {
     let single = Single::start(&[]).await?;
-    let (client, checker) = (single.node.client(), Checker::new());
+    let client = single.node.client();
     let body = message(vec![
         series(&[("__name__", "kept"), ("n", "1")]),
         series(&[("no_name", "x")]),

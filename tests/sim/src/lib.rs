@@ -43,8 +43,8 @@ const REST: Duration = Duration::from_secs(70);
 pub enum Premise {
     /// Samples are written when the writer sees as many zones as there are copies.
     Formed,
-    /// From the first ingesters on. What is acknowledged by two of one zone, before others are there, is not found by readers that later do without that zone: this is not promised,
-    /// and schedules that show it are told apart from others by this.
+    /// From the first ingesters on. What is acknowledged by two of one zone, before others are there, is not found by readers that later do without that zone: this is not promised
+    /// (docs/operations/checking.md), and schedules that show it are told apart from others by this.
     Forming,
     /// Disks lose what they acknowledged when power is cut. Raft does not live with that: it proves that what goes wrong is noticed.
     LyingDisks,

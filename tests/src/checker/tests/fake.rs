@@ -133,10 +133,11 @@ impl Store {
                 keep
             });
         }
-        if let Some(points) = data.values_mut().next().filter(|_| tenant == "a") {
-            if self.lie == Some(Lie::NeverSent) {
-                points.push((last, 77.0));
-            }
+        if tenant == "a"
+            && self.lie == Some(Lie::NeverSent)
+            && let Some(points) = data.values_mut().next()
+        {
+            points.push((last, 77.0));
         }
         Some((data, half && self.lie == Some(Lie::HalfWithWarning)))
     }
