@@ -72,7 +72,7 @@ fn whatever_happens_the_invariants_hold() {
 
 #[test]
 fn a_schedule_is_the_same_each_time() {
-    for seed in 1..=5 {
+    for seed in 1..=3 {
         let first = run(seed).expect("it holds");
         assert_eq!(run(seed).expect("it holds"), first, "seed {seed}");
         assert_ne!(run(seed + 1).expect("it holds"), first, "another seed is another schedule");
@@ -82,7 +82,7 @@ fn a_schedule_is_the_same_each_time() {
 /// What Raft relies on is broken, and it is noticed that what was committed is lost.
 #[test]
 fn disks_that_lose_what_they_acknowledged_are_noticed() {
-    let said: Vec<String> = (1..=40).map(|seed| text(&simulate(&[&seed.to_string(), "lying-disks"]))).collect();
+    let said: Vec<String> = (1..=24).map(|seed| text(&simulate(&[&seed.to_string(), "lying-disks"]))).collect();
     let noticed = said.iter().filter(|said| said.contains("is lost") || said.contains("was committed and is thrown away")).count();
     println!("of {} schedules on lying disks, {noticed} lost what was committed", said.len());
     assert!(noticed > 0, "{}", said[0]);
