@@ -1,6 +1,6 @@
-//! The ledger of `loadtest`, and the time by which samples are written.
+//! What came of a push, and the time by which samples are written.
 
-pub use loadtest::ledger::{Answer, Fate, Findings, Ledger, Selection, Series, labels};
+pub use loadtest::ledger::Fate;
 
 /// Milliseconds since the epoch.
 #[must_use]
