@@ -50,7 +50,7 @@ impl Config {
 }
 
 /// How long a proposal may take to be committed by a quorum and applied: an election and some.
-pub(crate) const PROPOSE_TIMEOUT: Duration = Duration::from_secs(4);
+pub const PROPOSE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A snapshot is taken after so many log entries, and as many entries are kept behind it, so that a member that was away for a moment
 /// gets entries and not a snapshot. Transitions are rare; a thousand of them are a few hundred kilobytes.
@@ -64,7 +64,8 @@ const ENTRIES_PER_MESSAGE: u64 = 16;
 
 /// Followers hear from the leader every 150 ms. After a second of silence they may vote again, and half a second to a second later the
 /// first one asks for votes: a failover takes less than three seconds.
-pub(crate) fn raft_config() -> openraft::Config {
+#[must_use]
+pub fn raft_config() -> openraft::Config {
     openraft::Config {
         cluster_name: "plimsoll".to_owned(),
         heartbeat_interval: 150,

@@ -33,7 +33,7 @@ mod operator;
 
 /// A leader of several that no quorum has answered for this long does not renew leases any more: another one may have been elected and let
 /// them run out.
-const QUORUM_SILENCE: Duration = Duration::from_secs(3);
+pub const QUORUM_SILENCE: Duration = Duration::from_secs(3);
 
 /// How far a member with an empty store has come.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,220 +1,137 @@
-//! What was sent, what came of it, and whether it is there: each acknowledged sample once and with the same bits, unknown ones perhaps, refused ones and others never.
+//! What was sent, and whether what is answered fits it.
+//!
+//! Of every sample the ledger knows tenant, series, time, the bits of its value, and what came of sending it. An answer is good if
+//!
+//! - I1: every acknowledged sample that it was asked for is in it exactly once, bit by bit;
+//! - I2: of unknown ones any may be in it, of refused ones none;
+//! - I3: nothing is in it that was never sent;
+//! - I4: nothing is in it that another tenant sent;
+//! - I5: an answer that came while something was broken has all that was acknowledged before it was asked for, unless it is marked as incomplete.
+//!
+//! The same ledger is held against answers after restarts, compactions and losses (I6). [`series`] is what a sample belongs to, [`answer`] what was read,
+//! [`check`] the judgement, [`findings`] what it says. Pure: who sends and who asks is elsewhere.
 
-use std::collections::HashMap;
-use std::ops::RangeInclusive;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use anyhow::{Context, bail};
-use model::Labels;
-use serde_json::Value;
+mod answer;
+mod check;
+mod findings;
+mod series;
 
-use crate::answers::point;
+pub use answer::{Answer, Fidelity, Row, Selection};
+pub use findings::Findings;
+pub use series::{Fate, Series, labels};
 
-/// Messages and findings that are kept as examples; beyond this they are only counted.
+use series::Entry;
+
+/// Messages of failed pushes that are kept as examples; beyond this they are only counted.
 const EXAMPLES: usize = 20;
 
-/// What came of a push.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// Answered 2xx: it must be there.
-    Acked,
-    /// Refused as a whole (4xx): it must not be there.
-    Refused,
-    /// No answer, an error of the server, or refused in part: it may be there.
-    Unknown,
-}
-
-/// Samples by series number and time in milliseconds: the bits of their values.
-pub type Samples = HashMap<(usize, i64), u64>;
-
-/// What a writer sent. Grows with every sample; writers bound how many they send.
+/// What was sent. Grows with every sample, some 60 bytes each; writers bound how many they send.
 #[derive(Debug, Default, Clone)]
 pub struct Ledger {
-    /// Acknowledged samples.
-    pub acked: Samples,
-    /// Samples that were refused.
-    pub refused: Samples,
-    /// Samples whose push failed or was cut off: they may or may not be there.
-    pub unknown: Samples,
-    /// What pushes that failed said; the first few.
-    pub failures: Vec<String>,
+    series: HashMap<Series, BTreeMap<i64, Entry>>,
+    /// How many samples were acknowledged so far.
+    acks: u64,
+    failed: usize,
+    failures: Vec<String>,
 }
 
-/// What reading back found.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Findings {
-    /// Acknowledged samples that are there.
-    pub found: usize,
-    /// Acknowledged samples that are not there.
-    pub lost: usize,
-    /// Samples that are there with another value.
-    pub wrong: usize,
-    /// Samples that are there more than once, or out of order.
-    pub doubled: usize,
-    /// Refused samples that are there.
-    pub refused: usize,
-    /// Samples that were never sent.
-    pub strange: usize,
-    /// The first few of what is not as it must be.
-    pub examples: Vec<String>,
-}
+/// A moment in the life of a ledger: what was acknowledged before it is owed to whoever asks after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(u64);
 
-/// One series of an answer: its number, and times and values as they came.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    /// The series' number.
-    pub series: usize,
-    /// Times in milliseconds and values.
-    pub points: Vec<(i64, f64)>,
-}
-
-/// Something that answers instant queries.
-pub trait Reader {
-    /// The answer's `data`; `time` in seconds.
-    fn query(&self, query: &str, time: &str) -> impl Future<Output = anyhow::Result<Value>> + Send;
-}
-
-/// The labels of the ledger's series with this number; `run` keeps the series of several writers apart.
-#[must_use]
-pub fn labels(run: &str, number: usize) -> Labels {
-    Labels::from_pairs([("__name__", "ledger_value"), ("run", run), ("series", &number.to_string())])
+impl Mark {
+    /// After everything.
+    pub const END: Self = Self(u64::MAX);
 }
 
 impl Ledger {
-    /// Notes what came of a push of samples of one time each.
-    pub fn record(&mut self, fate: Fate, samples: impl IntoIterator<Item = (usize, i64, f64)>) {
-        let to = match fate {
-            Fate::Acked => &mut self.acked,
-            Fate::Refused => &mut self.refused,
-            Fate::Unknown => &mut self.unknown,
-        };
-        to.extend(samples.into_iter().map(|(series, t, v)| ((series, t), v.to_bits())));
+    /// A sample is about to be sent. From now on it may be there. Sending it again is fine; with another value it is an error of the test.
+    pub fn send(&mut self, series: &Series, t: i64, v: f64) {
+        let bits = v.to_bits();
+        let entry = self.series.entry(series.clone()).or_default().entry(t).or_insert(Entry { bits, fate: Fate::Sent, order: 0 });
+        assert!(entry.bits == bits, "the ledger has one value per sample, and {series} has another one at {t} already");
+        if entry.fate == Fate::Refused {
+            entry.fate = Fate::Sent;
+        }
     }
 
-    /// Keeps what a failed push said.
+    /// What came of a sample that was sent. Once acknowledged stays so; and one whose fate is unknown may be there although a later try was refused.
+    pub fn settle(&mut self, fate: Fate, series: &Series, t: i64) {
+        let Some(entry) = self.series.get_mut(series).and_then(|samples| samples.get_mut(&t)) else { return };
+        match (entry.fate, fate) {
+            (Fate::Acked, _) | (_, Fate::Sent) | (Fate::Unknown, Fate::Refused) => {}
+            (_, Fate::Acked) => {
+                (entry.fate, entry.order) = (fate, self.acks);
+                self.acks += 1;
+            }
+            _ => entry.fate = fate,
+        }
+    }
+
+    /// Samples of a series that were sent, and what came of them.
+    pub fn record(&mut self, fate: Fate, series: &Series, samples: impl IntoIterator<Item = (i64, f64)>) {
+        for (t, v) in samples {
+            self.send(series, t, v);
+            self.settle(fate, series, t);
+        }
+    }
+
+    /// Notes what a failed push said.
     pub fn fail(&mut self, what: String) {
+        self.failed += 1;
         if self.failures.len() < EXAMPLES {
             self.failures.push(what);
         }
     }
 
-    /// Samples that were sent.
+    /// What pushes that failed said; the first few.
     #[must_use]
-    pub fn sent(&self) -> usize {
-        self.acked.len() + self.refused.len() + self.unknown.len()
+    pub fn failures(&self) -> &[String] {
+        &self.failures
     }
 
-    /// First and last time of what was sent; `None`: nothing was.
+    /// How many pushes failed.
     #[must_use]
-    pub fn times(&self) -> Option<(i64, i64)> {
-        let times = || [&self.acked, &self.refused, &self.unknown].into_iter().flat_map(|samples| samples.keys().map(|(_, t)| *t));
-        Some((times().min()?, times().max()?))
+    pub fn failed(&self) -> usize {
+        self.failed
     }
 
-    /// Holds what was read against what was sent, at these times.
+    /// Now.
     #[must_use]
-    pub fn check(&self, times: RangeInclusive<i64>, rows: &[Row]) -> Findings {
-        let mut findings = Findings::default();
-        let mut seen = std::collections::HashSet::new();
-        for row in rows {
-            let mut previous = i64::MIN;
-            for (t, v) in row.points.iter().filter(|(t, _)| times.contains(t)) {
-                let (at, bits) = ((row.series, *t), v.to_bits());
-                if *t <= previous || !seen.insert(at) {
-                    findings.doubled += 1;
-                    findings.example(|| format!("series {} at {t} comes after {previous}", row.series));
-                    continue;
-                }
-                previous = *t;
-                self.judge(at, bits, &mut findings);
-            }
-        }
-        let due: Vec<_> = self.acked.keys().filter(|(_, t)| times.contains(t)).collect();
-        for at in &due {
-            if !seen.contains(*at) {
-                findings.lost += 1;
-                findings.example(|| format!("series {} at {} was acknowledged and is not there", at.0, at.1));
-            }
-        }
-        findings
+    pub fn mark(&self) -> Mark {
+        Mark(self.acks)
     }
 
-    fn judge(&self, at: (usize, i64), bits: u64, findings: &mut Findings) {
-        let acked = self.acked.get(&at);
-        let (count, what) = match acked.or_else(|| self.unknown.get(&at)).or_else(|| self.refused.get(&at)) {
-            None => (&mut findings.strange, "was never sent"),
-            Some(want) if *want != bits => (&mut findings.wrong, "was sent with another value"),
-            Some(_) if acked.is_some() => {
-                findings.found += 1;
-                return;
-            }
-            Some(_) if self.unknown.contains_key(&at) => return,
-            Some(_) => (&mut findings.refused, "was refused"),
-        };
-        *count += 1;
-        findings.example(|| format!("series {} at {} is {} and {what}", at.0, at.1, f64::from_bits(bits)));
-    }
-
-    /// Reads everything back: each acknowledged sample once and bit by bit, unknown ones perhaps, nothing else. The number of acknowledged samples found.
-    pub async fn verify(&self, reader: &impl Reader, run: &str) -> anyhow::Result<usize> {
-        let (first, last) = self.times().context("nothing was written")?;
-        let query = format!("ledger_value{{run=\"{run}\"}}[{}s]", (last - first) / 1_000 + 2);
-        let answer = reader.query(&query, &format!("{}.{:03}", last / 1_000, last % 1_000)).await?;
-        let findings = self.check(i64::MIN..=i64::MAX, &rows(&answer)?);
-        if !findings.is_good() {
-            bail!("{findings}");
-        }
-        Ok(findings.found)
-    }
-}
-
-impl Findings {
-    /// Whether everything is as it must be.
+    /// How many samples have come to this.
     #[must_use]
-    pub fn is_good(&self) -> bool {
-        self.lost + self.wrong + self.doubled + self.refused + self.strange == 0
+    pub fn count(&self, fate: Fate) -> usize {
+        self.series.values().flat_map(BTreeMap::values).filter(|entry| entry.fate == fate).count()
     }
 
-    /// Adds what another look found.
-    pub fn add(&mut self, other: Self) {
-        self.found += other.found;
-        self.lost += other.lost;
-        self.wrong += other.wrong;
-        self.doubled += other.doubled;
-        self.refused += other.refused;
-        self.strange += other.strange;
-        let room = EXAMPLES.saturating_sub(self.examples.len());
-        self.examples.extend(other.examples.into_iter().take(room));
+    /// Who sent something.
+    #[must_use]
+    pub fn tenants(&self) -> BTreeSet<Arc<str>> {
+        self.series.keys().map(|series| Arc::clone(&series.tenant)).collect()
     }
 
-    fn example(&mut self, text: impl FnOnce() -> String) {
-        if self.examples.len() < EXAMPLES {
-            self.examples.push(text());
+    /// The names of all metrics of all tenants.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<String> {
+        self.series.keys().filter_map(|series| series.labels.get("__name__").map(str::to_owned)).collect()
+    }
+
+    /// How many samples of all tenants there are at each time of the series with these labels.
+    #[must_use]
+    pub fn times(&self, equal: &[(String, String)]) -> BTreeMap<i64, usize> {
+        let mut times = BTreeMap::new();
+        for (_, samples) in self.series.iter().filter(|(series, _)| series.has(equal)) {
+            samples.keys().for_each(|t| *times.entry(*t).or_default() += 1);
         }
+        times
     }
-}
-
-impl std::fmt::Display for Findings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { found, lost, wrong, doubled, refused, strange, examples } = self;
-        write!(
-            f,
-            "{found} acknowledged samples found, {lost} lost, {wrong} wrong, {doubled} doubled, {refused} refused but there, {strange} never sent"
-        )?;
-        examples.iter().try_for_each(|example| write!(f, "\n  {example}"))
-    }
-}
-
-/// The ledger's series in an answer that is a matrix or a vector.
-pub fn rows(data: &Value) -> anyhow::Result<Vec<Row>> {
-    let row = |series: &Value| -> anyhow::Result<Row> {
-        let number = series["metric"]["series"].as_str().context("a series' label")?.parse()?;
-        let points = match series["values"].as_array() {
-            Some(values) => values.iter().map(point).collect::<anyhow::Result<Vec<_>>>()?,
-            None => vec![point(&series["value"])?],
-        };
-        Ok(Row { series: number, points })
-    };
-    data["result"].as_array().context("a matrix or a vector")?.iter().map(row).collect()
 }
 
 #[cfg(test)]

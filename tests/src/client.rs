@@ -8,11 +8,15 @@ use prost::Message;
 use proto::remote_write_v1 as v1;
 use serde_json::Value;
 
+pub(crate) mod wire;
+
 /// A client of one server.
 #[derive(Clone)]
 pub struct Client {
     base: String,
     http: reqwest::Client,
+    /// Empty where the server knows no tenants.
+    tenant: String,
 }
 
 /// One sample to push.
@@ -34,7 +38,19 @@ impl Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http =
             reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client without TLS has nothing to fail on");
-        Self { base: base.to_owned(), http }
+        Self { base: base.to_owned(), http, tenant: String::new() }
+    }
+
+    /// The same client as this tenant; as none if it is empty.
+    #[must_use]
+    pub fn of_tenant(&self, tenant: &str) -> Self {
+        Self { tenant: tenant.to_owned(), ..self.clone() }
+    }
+
+    /// Whose requests these are; empty where the server knows no tenants.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.tenant
     }
 
     /// The server's address.
@@ -47,6 +63,12 @@ impl Client {
     #[must_use]
     pub fn http(&self) -> &reqwest::Client {
         &self.http
+    }
+
+    /// A request as the client's tenant.
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        if self.tenant.is_empty() { request } else { request.header("X-Scope-OrgID", &self.tenant) }
     }
 
     /// Whether `/ready` or Prometheus's `/-/ready` says so.
@@ -63,14 +85,18 @@ impl Client {
 
     /// A query API call; `data` of a successful answer.
     pub async fn api(&self, path: &str, params: &[(&str, &str)]) -> anyhow::Result<Value> {
-        let url = format!("{}/api/v1/{path}", self.base);
-        let response = self.http.get(url).query(params).send().await?;
+        self.api_answer(path, params).await?.get("data").cloned().context("an answer without data")
+    }
+
+    /// The whole of a successful answer, with its warnings.
+    pub async fn api_answer(&self, path: &str, params: &[(&str, &str)]) -> anyhow::Result<Value> {
+        let response = self.request(reqwest::Method::GET, &format!("/api/v1/{path}")).query(params).send().await?;
         let status = response.status();
         let body: Value = response.json().await?;
         if !status.is_success() {
             bail!("{path} {params:?} answered {status}: {body}");
         }
-        body.get("data").cloned().context("an answer without data")
+        Ok(body)
     }
 
     /// An instant query.
@@ -85,36 +111,37 @@ impl Client {
 
     /// Remote write 1.0; the status and the body.
     pub async fn push(&self, samples: &[PushSample]) -> anyhow::Result<(u16, String)> {
+        let response = self.push_response(samples).await?;
+        Ok((response.status().as_u16(), response.text().await?))
+    }
+
+    /// Remote write 1.0; the whole response.
+    pub async fn push_response(&self, samples: &[PushSample]) -> anyhow::Result<reqwest::Response> {
         let timeseries = samples
             .iter()
-            .map(|s| v1::TimeSeries {
+            .map(|s| wire::TimeSeries {
                 labels: s.labels.iter().map(|(name, value)| v1::Label { name: name.to_owned(), value: value.to_owned() }).collect(),
-                samples: vec![v1::Sample { value: s.v, timestamp: s.t }],
-                ..v1::TimeSeries::default()
+                samples: vec![wire::Sample { value: Some(s.v), timestamp: s.t }],
             })
             .collect();
-        self.push_message(&v1::WriteRequest { timeseries, metadata: Vec::new() }).await
+        self.post_message("application/x-protobuf", packed(&wire::WriteRequest { timeseries })?).await
     }
 
     /// Remote write 1.0 of a whole message.
     pub async fn push_message(&self, message: &v1::WriteRequest) -> anyhow::Result<(u16, String)> {
-        let body = snap::raw::Encoder::new().compress_vec(&message.encode_to_vec())?;
-        self.push_raw("application/x-protobuf", body, None).await
+        self.push_raw("application/x-protobuf", packed(message)?, None).await
     }
 
     /// Any body.
     pub async fn push_raw(&self, content_type: &str, body: Vec<u8>, tenant: Option<&str>) -> anyhow::Result<(u16, String)> {
-        let mut post = self
-            .http
-            .post(format!("{}/api/v1/push", self.base))
-            .header("Content-Type", content_type)
-            .header("Content-Encoding", "snappy")
-            .body(body);
-        if let Some(tenant) = tenant {
-            post = post.header("X-Scope-OrgID", tenant);
-        }
-        let response = post.send().await?;
+        let client = tenant.map_or_else(|| self.clone(), |tenant| self.of_tenant(tenant));
+        let response = client.post_message(content_type, body).await?;
         Ok((response.status().as_u16(), response.text().await?))
+    }
+
+    async fn post_message(&self, content_type: &str, body: Vec<u8>) -> anyhow::Result<reqwest::Response> {
+        let post = self.request(reqwest::Method::POST, "/api/v1/push").header("Content-Type", content_type);
+        Ok(post.header("Content-Encoding", "snappy").body(body).send().await?)
     }
 
     /// How many ingesters `/ring` shows as active.
@@ -123,4 +150,8 @@ impl Client {
         let instances = ring.get("instances").and_then(Value::as_array).context("instances")?;
         Ok(instances.iter().filter(|i| i["role"] == "ingester" && i["state"] == "ACTIVE").count())
     }
+}
+
+fn packed(message: &impl Message) -> anyhow::Result<Vec<u8>> {
+    Ok(snap::raw::Encoder::new().compress_vec(&message.encode_to_vec())?)
 }

@@ -1,4 +1,4 @@
-//! Children that cannot outlive their test.
+//! Children that cannot outlive their test, and that may not panic.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -9,11 +9,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A running program. Ended with SIGKILL on drop; its log is printed if the test is failing.
+use crate::checker::panics;
+
+/// A running program. Ended with SIGKILL on drop; its log is printed if the test is failing. The test fails if it has panicked, or ended by its own fault (I7).
 pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    /// Where in the log its lines begin: others of its name may have written before.
+    begins: u64,
+    /// What was bad about its end, if it had ended when it was to be.
+    bad_end: Option<String>,
+    may_panic: bool,
 }
 
 impl Process {
@@ -28,6 +35,7 @@ impl Process {
         let log = dir.join(format!("{name}.log"));
         // Appended to over restarts.
         let out = File::options().create(true).append(true).open(&log)?;
+        let begins = out.metadata()?.len();
         let child = Command::new(program)
             .args(args)
             .envs(env.iter().map(|(name, value)| (name, value)))
@@ -37,7 +45,7 @@ impl Process {
             .stderr(out)
             .spawn()
             .with_context(|| format!("start {}", program.display()))?;
-        Ok(Self { name: name.to_owned(), child, log })
+        Ok(Self { name: name.to_owned(), child, log, begins, bad_end: None, may_panic: false })
     }
 
     /// Its pid.
@@ -52,11 +60,34 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// For a test that makes it panic or abort: this is not held against it.
+    pub fn may_panic(&mut self) {
+        self.may_panic = true;
+    }
+
+    /// Panics in its log so far, and what was bad about its end; nothing if all is well.
+    #[must_use]
+    pub fn panics(&self) -> Vec<String> {
+        let all = std::fs::read(&self.log).unwrap_or_default();
+        let own = usize::try_from(self.begins).ok().and_then(|begins| all.get(begins..)).unwrap_or_default();
+        let log = String::from_utf8_lossy(own);
+        let logged = panics::in_log(&log).into_iter().map(str::to_owned);
+        logged.chain(self.bad_end.clone()).collect()
+    }
+
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.look_at_end();
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// Notes what is bad about its end, if it has ended already.
+    fn look_at_end(&mut self) {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            self.bad_end = self.bad_end.take().or_else(|| panics::in_status(status));
+        }
     }
 
     /// Sends a signal.
@@ -71,6 +102,7 @@ impl Process {
         let started = Instant::now();
         while started.elapsed() < wait {
             if let Some(status) = self.child.try_wait()? {
+                self.look_at_end();
                 return Ok(status);
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -91,10 +123,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        self.look_at_end();
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if std::thread::panicking() {
+        let panics = if self.may_panic { Vec::new() } else { self.panics() };
+        if std::thread::panicking() || !panics.is_empty() {
             let log = self.log();
             let tail: Vec<&str> = log.lines().rev().take(30).collect();
             eprintln!("--- last lines of {}", self.name);
@@ -102,6 +136,8 @@ impl Drop for Process {
                 eprintln!("{line}");
             }
         }
+        // A second panic would abort the test, and its message would be lost.
+        assert!(panics.is_empty() || std::thread::panicking(), "{} panicked or ended by its own fault: {panics:#?}", self.name);
     }
 }
 
@@ -140,4 +176,63 @@ where
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     bail!("not within {within:?}: {what}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::{Duration, Instant};
+
+    use super::Process;
+
+    /// A shell that says this and then waits.
+    fn shell(script: &str, dir: &Path) -> Process {
+        Process::start("shell", Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], dir).unwrap()
+    }
+
+    /// Waits until it has ended by itself.
+    fn end(process: &mut Process) {
+        let started = Instant::now();
+        while process.is_alive() {
+            assert!(started.elapsed() < Duration::from_secs(20), "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn dropping_panics(process: Process) -> bool {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(process))).is_err()
+    }
+
+    #[test]
+    fn i7_a_panic_in_the_log_fails_the_test() {
+        let dir = tempfile::tempdir().unwrap();
+        let says = "echo \"thread 'cpu-0' panicked at head.rs:1:1:\"";
+        let mut process = shell(says, dir.path());
+        end(&mut process);
+        assert_eq!(process.panics().len(), 1);
+        assert!(dropping_panics(process));
+        let mut meant = shell(says, dir.path());
+        end(&mut meant);
+        meant.may_panic();
+        assert!(!dropping_panics(meant), "a test may want it");
+        assert!(!dropping_panics(shell("sleep 100", dir.path())), "lines of others of its name do not count");
+    }
+
+    #[test]
+    fn i7_an_abort_fails_the_test_and_a_kill_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut aborted = shell("kill -ABRT $$", dir.path());
+        end(&mut aborted);
+        assert!(dropping_panics(aborted));
+        let mut crashed = shell("kill -SEGV $$", dir.path());
+        end(&mut crashed);
+        crashed.kill().unwrap();
+        assert!(dropping_panics(crashed), "also if the test wanted to kill it");
+        let mut killed = shell("sleep 100", dir.path());
+        killed.kill().unwrap();
+        assert!(!dropping_panics(killed));
+        let mut refused = shell("exit 1", dir.path());
+        end(&mut refused);
+        assert!(!dropping_panics(refused), "an error that it told");
+    }
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use cluster::checker::{Checker, fate};
 use cluster::client::{Client, PushSample};
 use cluster::deployment::Node;
 use cluster::fleet::post;
@@ -68,15 +69,15 @@ async fn an_ingester_leaves_for_good_and_nothing_is_missing() -> anyhow::Result<
     }
     let (out, way_in) = (querier.client(), distributor.client());
     eventually("both ingesters are seen", SOON, || async { way_in.active_ingesters().await.is_ok_and(|n| n == 2) }).await?;
-    let t = now_ms() - 20_000;
-    ensure!(way_in.push(&samples(0..500, t)).await?.0 < 300);
-    ensure!(count(&out, "count(last_over_time(m[10m]))").await? == "500");
+    let (t, checker) = (now_ms() - 20_000, Checker::new());
+    checker.write(&way_in, &samples(0..500, t)).await?;
+    checker.verify(&out).await?;
 
     // From the moment that it is read-only, every write succeeds: its keys are the other one's.
     post(&a.client(), "/ingester/prepare-shutdown").await?;
     eventually("it is read-only", SOON, || async { state(&way_in, "ingester-a").await.as_deref() == Some("READ_ONLY") }).await?;
-    ensure!(way_in.push(&samples(500..1_000, t + 1_000)).await?.0 < 300, "writes go to the next one");
-    ensure!(count(&out, "count(last_over_time(m[10m]))").await? == "1000", "and it is still read");
+    checker.write(&way_in, &samples(500..1_000, t + 1_000)).await.context("writes go to the next one")?;
+    checker.verify(&out).await.context("and it is still read")?;
 
     // It remembers over a kill.
     a.kill()?;
@@ -97,9 +98,7 @@ async fn an_ingester_leaves_for_good_and_nothing_is_missing() -> anyhow::Result<
     std::fs::remove_dir_all(a.data_dir())?;
     eventually("it has left the ring", SOON, || async { state(&out, "ingester-a").await.is_none() }).await?;
     for _ in 0..10 {
-        let found = count(&out, "count(last_over_time(m[10m]))").await?;
-        ensure!(found == "1000", "{found} of 1000 series");
-        ensure!(count(&out, "sum(count_over_time(m[10m]))").await? == "1000", "each sample once");
+        ensure!(checker.verify(&out).await? == 1_000);
     }
 
     // A read-only order on the page, by a tool; a page of another site cannot.
@@ -182,6 +181,7 @@ async fn of_two_equal_senders_one_is_written_whichever_distributor_they_use() ->
     let mut second = node(dir.path(), "distributor", &["--target=distributor", "--coordinators", &group, "--replication-factor=1"], &env)?;
     second.start().await?;
     let ways = [("a", first.client()), ("b", second.client())];
+    let checker = Checker::new();
     let send = async |replica: &str, client: &Client, t: i64| -> anyhow::Result<u16> {
         let labels = |n: usize| {
             let n = n.to_string();
@@ -189,7 +189,11 @@ async fn of_two_equal_senders_one_is_written_whichever_distributor_they_use() ->
         };
         let batch: Vec<PushSample> =
             (0..20).map(|n| PushSample { labels: labels(n), t, v: if replica == "a" { 1.0 } else { 2.0 } }).collect();
+        // The replica's label is not stored, and what is dropped must not be there.
+        let stored = |sample: &PushSample| PushSample { labels: sample.labels.without(|name| name == "__replica__"), ..*sample };
+        let sent = checker.send("", &batch.iter().map(stored).collect::<Vec<_>>());
         let (status, text) = client.push(&batch).await?;
+        checker.settle(fate(status), &sent);
         ensure!(status < 300, "nothing is refused: {status} {text}");
         Ok(status)
     };
@@ -223,5 +227,6 @@ async fn of_two_equal_senders_one_is_written_whichever_distributor_they_use() ->
     // While the coordinator is away, the last election holds: here it dies with the first process, and the second has no ingester either.
     let page = json(&ways[1].1, "/distributor/ha_tracker").await?;
     ensure!(page["elections"][0]["replica"] == "b", "{page}");
+    checker.verify(&out).await.context("what was taken is there, and what was dropped is not")?;
     Ok(())
 }

@@ -5,22 +5,33 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use cluster::checker::Checker;
+use cluster::client::PushSample;
 use cluster::deployment::Node;
+use cluster::ledger::{Fate, now_ms};
+use model::Labels;
 use s3server::S3Server;
 
 const TENANT: &str = "team-a";
 
-/// A day of two-hour blocks, by promtool.
-fn make_blocks(dir: &Path) -> Vec<PathBuf> {
+/// A sample of each minute of a day, of five series.
+fn day() -> Vec<PushSample> {
     // A midnight some days ago, in seconds: the ranges of the blocks are over.
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("the clock is after 1970").as_secs();
-    let start = (now / 86_400 - 3) * 86_400;
+    let start = (now_ms() / 86_400_000 - 3) * 86_400_000;
+    let labels = |series: i64| Labels::from_pairs([("__name__", "m"), ("n", &series.to_string())]);
+    let sample =
+        |series: i64, minute: i64| PushSample { labels: labels(series), t: start + minute * 60_000, v: (series * 1_000 + minute) as f64 };
+    (0..5).flat_map(|series| (0..24 * 60).map(move |minute| sample(series, minute))).collect()
+}
+
+/// The day as two-hour blocks, by promtool.
+fn make_blocks(day: &[PushSample], dir: &Path) -> Vec<PathBuf> {
     let mut text = String::from("# TYPE m gauge\n");
-    for series in 0..5 {
-        for minute in 0..24 * 60 {
-            text.push_str(&format!("m{{n=\"{series}\"}} {} {}\n", series * 1_000 + minute, start + minute * 60));
-        }
+    for PushSample { labels, t, v } in day {
+        let n = labels.get("n").expect("each has one");
+        text.push_str(&format!("m{{n=\"{n}\"}} {v} {}\n", t / 1_000));
     }
     text.push_str("# EOF\n");
     std::fs::create_dir_all(dir).expect("the folder is the test's own");
@@ -66,7 +77,8 @@ async fn a_bucket_from_elsewhere_is_compacted() -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
     let server = S3Server::with_keys(&["metrics"], "key", "secret-of-the-test");
     let folder = server.root().join("metrics/prod").join(TENANT);
-    let (first, second) = (make_blocks(&scratch.path().join("a")), make_blocks(&scratch.path().join("b")));
+    let day = day();
+    let (first, second) = (make_blocks(&day, &scratch.path().join("a")), make_blocks(&day, &scratch.path().join("b")));
     assert!(first.len() >= 12, "{first:?}");
     for block in first.iter().chain(&second) {
         copy(block, &folder.join(block.file_name().expect("a block has a name")));
@@ -74,7 +86,8 @@ async fn a_bucket_from_elsewhere_is_compacted() -> anyhow::Result<()> {
     let before = dump(&first, scratch.path());
 
     let url = format!("s3://metrics/prod?endpoint={}&region=eu-north-1", server.endpoint());
-    let node = Node::new("plimsoll", scratch.path(), &["--object-store", &url])?;
+    let node = Node::new("plimsoll", scratch.path(), &["--object-store", &url, "--multitenancy"])?;
+    let node = node.with_env("PLIMSOLL_QUERIER_BUCKET_INDEX_REFRESH_SECONDS", "1");
     let mut node = node.with_env("AWS_ACCESS_KEY_ID", "key").with_env("AWS_SECRET_ACCESS_KEY", "secret-of-the-test");
     node.start().await?;
     let answer = node.client().http().post(format!("http://{}/compactor/run", node.http)).send().await?;
@@ -88,6 +101,10 @@ async fn a_bucket_from_elsewhere_is_compacted() -> anyhow::Result<()> {
     assert_eq!(before.len(), 5 * 24 * 60);
     assert!(after == before, "the one block has what promtool wrote, each sample once");
     assert!(folder.join("bucket-index.json.gz").exists());
+    // And so do those who ask.
+    let checker = Checker::new();
+    checker.settle(Fate::Acked, &checker.send(TENANT, &day));
+    assert_eq!(checker.verify_within(&node.client(), Duration::from_secs(30)).await?, 5 * 24 * 60);
     let analyzed = Command::new("promtool").args(["tsdb", "analyze"]).arg(scratch.path().join("dump")).output()?;
     assert!(analyzed.status.success(), "{}", String::from_utf8_lossy(&analyzed.stderr));
     let metrics = node.client().http().get(format!("http://{}/metrics", node.http)).send().await?.text().await?;

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use cluster::checker::Checker;
 use cluster::client::{Client, PushSample};
 use cluster::deployment::Node;
 use cluster::ledger::now_ms;
@@ -82,13 +83,15 @@ fn evaluations() -> Vec<Case> {
 
 struct Server {
     node: Node,
+    /// What was written, of which nothing may be another after all that is asked.
+    checker: Checker,
     _dir: tempfile::TempDir,
 }
 
 async fn server() -> anyhow::Result<Server> {
     let dir = tempfile::tempdir()?;
     let node = Node::new("plimsoll", dir.path(), &[])?.with_env("PLIMSOLL_LIMITS_MAX_QUERY_MEMORY_BYTES", &QUERY_BYTES.to_string());
-    let mut server = Server { node, _dir: dir };
+    let mut server = Server { node, checker: Checker::new(), _dir: dir };
     server.node.start().await?;
     let labels = |i: usize| Labels::from_pairs([("__name__", "m"), ("n", &i.to_string())]);
     let now = now_ms();
@@ -96,8 +99,7 @@ async fn server() -> anyhow::Result<Server> {
     let times = std::iter::once(now - 11_100_000).chain((0..10).map(|back| now - 150_000 + back * 15_000));
     for t in times {
         let samples: Vec<_> = (0..SERIES).map(|i| PushSample { labels: labels(i), t, v: i as f64 }).collect();
-        let (status, text) = server.node.client().push(&samples).await?;
-        ensure!(status < 300, "{status} {text}");
+        server.checker.write(&server.node.client(), &samples).await?;
     }
     Ok(server)
 }
@@ -172,5 +174,6 @@ async fn hostile_queries_are_refused_and_the_next_is_served() -> anyhow::Result<
     println!("the peak of memory grew by {} MiB from {} MiB", growth >> 20, before >> 20);
     ensure!(growth < MAX_GROWTH, "the process grew by {growth} bytes");
     ensure!(server.node.process().is_alive());
+    server.checker.verify(&client).await?;
     Ok(())
 }

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use cluster::client::Client;
+use cluster::checker::{Checker, fate};
+use cluster::client::{Client, PushSample};
 use cluster::deployment::Node;
 use cluster::ledger::now_ms;
 use cluster::process::{eventually, workspace_binary};
-use prost::Message;
-use proto::remote_write_v1 as v1;
+use model::Labels;
 use reqwest::Response;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -66,19 +66,20 @@ async fn get(client: &Client, tenant: &str, path: &str, params: &[(&str, &str)])
     Ok(request.header("X-Scope-OrgID", tenant).send().await?)
 }
 
+/// A number that is another one for every tenant and series.
+fn value(tenant: &str, series: usize) -> f64 {
+    tenant.bytes().fold(0.0, |sum, byte| sum * 256.0 + f64::from(byte)) + series as f64 / 8_192.0
+}
+
 /// Pushes one sample to each of these series of a metric.
-async fn push(client: &Client, tenant: &str, metric: &str, series: std::ops::Range<usize>) -> anyhow::Result<Response> {
-    let label = |name: &str, value: String| v1::Label { name: name.to_owned(), value };
-    let timeseries = series
-        .map(|i| v1::TimeSeries {
-            labels: vec![label("__name__", metric.to_owned()), label("n", i.to_string())],
-            samples: vec![v1::Sample { value: 1.0, timestamp: now_ms() }],
-            ..v1::TimeSeries::default()
-        })
-        .collect();
-    let body = snap::raw::Encoder::new().compress_vec(&v1::WriteRequest { timeseries, metadata: Vec::new() }.encode_to_vec())?;
-    let post = client.http().post(format!("{}/api/v1/push", client.base())).header("Content-Type", "application/x-protobuf");
-    Ok(post.header("Content-Encoding", "snappy").header("X-Scope-OrgID", tenant).body(body).send().await?)
+async fn push(checker: &Checker, client: &Client, tenant: &str, metric: &str, series: std::ops::Range<usize>) -> anyhow::Result<Response> {
+    let t = now_ms();
+    let labels = |i: usize| Labels::from_pairs([("__name__", metric), ("n", &i.to_string())]);
+    let samples: Vec<PushSample> = series.map(|i| PushSample { labels: labels(i), t, v: value(tenant, i) }).collect();
+    let sent = checker.send(tenant, &samples);
+    let response = client.of_tenant(tenant).push_response(&samples).await?;
+    checker.settle(fate(response.status().as_u16()), &sent);
+    Ok(response)
 }
 
 async fn told(response: Response) -> anyhow::Result<(u16, Option<u64>, String)> {
@@ -95,33 +96,33 @@ async fn count(client: &Client, tenant: &str, metric: &str) -> anyhow::Result<St
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_file_is_live_without_a_restart() -> anyhow::Result<()> {
     let mut limited = Limited::start(1, &[]).await?;
-    let client = limited.node.client();
+    let (client, checker) = (limited.node.client(), Checker::new());
     for tenant in ["a", "b"] {
-        let (status, _, text) = told(push(&client, tenant, "up", 0..100).await?).await?;
+        let (status, _, text) = told(push(&checker, &client, tenant, "up", 0..100).await?).await?;
         ensure!(status == 204, "{tenant}: {status} {text}");
     }
 
     limited.set("overrides: {a: {ingestion_rate: 1, ingestion_burst_size: 200}}", "a", "ingestion_rate", 1).await?;
     // What the bucket has is at most a second's worth short of its burst.
-    let (status, _, text) = told(push(&client, "a", "up", 0..150).await?).await?;
+    let (status, _, text) = told(push(&checker, &client, "a", "up", 0..150).await?).await?;
     ensure!(status == 204, "{status} {text}");
-    let (status, retry_after, text) = told(push(&client, "a", "refused", 0..150).await?).await?;
+    let (status, retry_after, text) = told(push(&checker, &client, "a", "refused", 0..150).await?).await?;
     println!("over the rate: {status}, Retry-After {retry_after:?}: {text}");
     ensure!(status == 429 && retry_after.is_some_and(|s| (30..=150).contains(&s)), "{status} {retry_after:?} {text}");
     ensure!(text.contains("limit: ingestion_rate = 1 samples/s; change limits.ingestion_rate or the tenant's override"), "{text}");
     ensure!(count(&client, "a", "refused").await? == "none", "a part of the request was written");
-    let (status, _, text) = told(push(&client, "b", "up", 0..150).await?).await?;
+    let (status, _, text) = told(push(&checker, &client, "b", "up", 0..150).await?).await?;
     ensure!(status == 204, "another tenant: {status} {text}");
 
     limited.set("overrides: {a: {max_series: 160}}", "a", "max_series", 160).await?;
-    let (status, _, text) = told(push(&client, "a", "up", 0..170).await?).await?;
+    let (status, _, text) = told(push(&checker, &client, "a", "up", 0..170).await?).await?;
     println!("over the series: {status}: {}", text.lines().nth(1).unwrap_or_default());
     ensure!(
         status == 400 && text.contains("rejected 10 of 170 samples") && text.contains("limit: max_series = 160 series per ingester"),
         "{status} {text}"
     );
     limited.set("overrides: {a: {max_series_per_metric: 165}}", "a", "max_series_per_metric", 165).await?;
-    let (status, _, text) = told(push(&client, "a", "up", 0..170).await?).await?;
+    let (status, _, text) = told(push(&checker, &client, "a", "up", 0..170).await?).await?;
     ensure!(
         status == 400 && text.contains("rejected 5 of 170 samples") && text.contains("limit: max_series_per_metric = 165"),
         "{status} {text}"
@@ -138,6 +139,7 @@ async fn a_changed_file_is_live_without_a_restart() -> anyhow::Result<()> {
 
     limited.set("", "a", "max_query_series", 1_000_000).await?;
     ensure!(count(&client, "a", "up").await? == "165");
+    checker.verify(&client).await.context("what was refused is not there, and each has what is its own")?;
     ensure!(client.get("/metrics").await?.1.contains("plimsoll_limits_reload_failed 0\n"));
     Ok(())
 }
@@ -218,7 +220,7 @@ async fn distributors_share_the_rate() -> anyhow::Result<()> {
     };
     let mut first = distributor("distributor-0")?;
     first.start().await?;
-    let client = first.client();
+    let (client, checker) = (first.client(), Checker::new());
     let seen = |n: usize| {
         let client = client.clone();
         move || {
@@ -227,13 +229,13 @@ async fn distributors_share_the_rate() -> anyhow::Result<()> {
         }
     };
     eventually("the distributor has registered", SOON, seen(1)).await?;
-    ensure!(told(push(&client, "anonymous", "up", 0..900).await?).await?.0 == 204);
-    let alone = told(push(&client, "anonymous", "up", 0..1_000).await?).await?;
+    ensure!(told(push(&checker, &client, "anonymous", "up", 0..900).await?).await?.0 == 204);
+    let alone = told(push(&checker, &client, "anonymous", "up", 0..1_000).await?).await?;
     ensure!(alone.0 == 429 && alone.1.is_some_and(|s| (60..=90).contains(&s)), "{alone:?}");
     let mut second = distributor("distributor-1")?;
     second.start().await?;
     eventually("both see each other", SOON, seen(2)).await?;
-    let shared = told(push(&client, "anonymous", "up", 0..1_000).await?).await?;
+    let shared = told(push(&checker, &client, "anonymous", "up", 0..1_000).await?).await?;
     println!("alone: Retry-After {:?}, with a second distributor: {:?}", alone.1, shared.1);
     ensure!(shared.0 == 429 && shared.1.is_some_and(|s| (100..=180).contains(&s)), "{shared:?}");
     Ok(())
@@ -243,23 +245,25 @@ async fn distributors_share_the_rate() -> anyhow::Result<()> {
 async fn a_noisy_tenant_is_refused_and_others_are_served() -> anyhow::Result<()> {
     let env = [("PLIMSOLL_QUERIER_MAX_CONCURRENT", "2"), ("PLIMSOLL_QUERIER_MAX_QUEUED", "8")];
     let limited = Limited::start(1, &env).await?;
-    let client = limited.node.client();
-    ensure!(told(push(&client, "noisy", "heavy", 0..2_000).await?).await?.0 == 204);
-    ensure!(told(push(&client, "quiet", "up", 0..10).await?).await?.0 == 204);
+    let (client, checker) = (limited.node.client(), Checker::new());
+    ensure!(told(push(&checker, &client, "noisy", "heavy", 0..2_000).await?).await?.0 == 204);
+    ensure!(told(push(&checker, &client, "quiet", "up", 0..10).await?).await?.0 == 204);
     let file = "overrides: {noisy: {ingestion_rate: 100, ingestion_burst_size: 2000, max_series: 2500}}";
     limited.set(file, "noisy", "max_series", 2_500).await?;
-    let alone = quiet_rounds(&client).await?;
+    let alone = quiet_rounds(&checker, &client).await?;
 
     let (stop, refused, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mut noise = tokio::task::JoinSet::new();
     for worker in 0..24 {
         let (client, stop, refused, served) = (client.clone(), Arc::clone(&stop), Arc::clone(&refused), Arc::clone(&served));
+        // Of what is refused as noise, nobody asks what became.
+        let checker = Checker::new();
         noise.spawn(async move {
             let mut round = 0;
             while !stop.load(Ordering::Relaxed) {
                 round += 1;
                 let answer = if worker < 4 {
-                    push(&client, "noisy", &format!("flood_{worker}_{round}"), 0..1_000).await
+                    push(&checker, &client, "noisy", &format!("flood_{worker}_{round}"), 0..1_000).await
                 } else {
                     let now = format!("{}", now_ms() as f64 / 1_000.0);
                     let query = "sum(quantile_over_time(0.9, heavy[1h:1s])) + sum(quantile_over_time(0.5, heavy[1h:1s]))";
@@ -273,7 +277,7 @@ async fn a_noisy_tenant_is_refused_and_others_are_served() -> anyhow::Result<()>
         });
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let beside = quiet_rounds(&client).await?;
+    let beside = quiet_rounds(&checker, &client).await?;
     stop.store(true, Ordering::Relaxed);
     noise.join_all().await;
     let (refused, served) = (refused.load(Ordering::Relaxed), served.load(Ordering::Relaxed));
@@ -282,15 +286,16 @@ async fn a_noisy_tenant_is_refused_and_others_are_served() -> anyhow::Result<()>
         println!("the quiet tenant's {what}, slowest of 40: {alone:?} alone, {beside:?} beside the noise");
     }
     ensure!(refused > 100, "the noise was not refused: {refused}, {served}");
+    checker.verify(&client).await?;
     Ok(())
 }
 
 /// Forty pushes and queries of a tenant that keeps its limits, none of which may fail; how long the slowest took.
-async fn quiet_rounds(client: &Client) -> anyhow::Result<(Duration, Duration)> {
+async fn quiet_rounds(checker: &Checker, client: &Client) -> anyhow::Result<(Duration, Duration)> {
     let mut slowest = (Duration::ZERO, Duration::ZERO);
     for round in 0..40 {
         let started = Instant::now();
-        let (status, _, text) = told(push(client, "quiet", "up", 0..10).await?).await?;
+        let (status, _, text) = told(push(checker, client, "quiet", "up", 0..10).await?).await?;
         ensure!(status == 204, "round {round}: {status} {text}");
         slowest.0 = slowest.0.max(started.elapsed());
         let started = Instant::now();

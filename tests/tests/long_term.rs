@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
+use cluster::checker::Checker;
 use cluster::client::{Client, PushSample};
 use cluster::dashboard::{QUERIES, common_time, seconds};
 use cluster::deployment::Node;
@@ -154,7 +155,7 @@ fn history_value(series: usize, t: i64) -> f64 {
 }
 
 /// Pushes `[from, to]` of all series, a few hundred steps at a time.
-async fn push_history(client: &Client, from: i64, to: i64) -> anyhow::Result<()> {
+async fn push_history(checker: &Checker, client: &Client, from: i64, to: i64) -> anyhow::Result<()> {
     let times: Vec<i64> = (from..=to).step_by(STEP_MS as usize).collect();
     for some in times.chunks(500) {
         let samples: Vec<PushSample> = (0..SERIES)
@@ -164,14 +165,14 @@ async fn push_history(client: &Client, from: i64, to: i64) -> anyhow::Result<()>
                 PushSample { labels, t, v: history_value(n, t) }
             })
             .collect();
-        let (status, body) = client.push(&samples).await?;
-        ensure!((200..300).contains(&status), "a push of history answered {status}: {body}");
+        checker.write(client, &samples).await.context("a push of history")?;
     }
     Ok(())
 }
 
-/// Every sample by a range query at its very times, and their number in the whole range: no gap, no double.
-async fn check_history(client: &Client, from: i64, to: i64, what: &str) -> anyhow::Result<()> {
+/// Every sample as it was sent, by a range query at its very times, and their number in the whole range: no gap, no double.
+async fn check_history(checker: &Checker, client: &Client, from: i64, to: i64, what: &str) -> anyhow::Result<()> {
+    checker.verify(client).await.context(what.to_owned())?;
     let mut points = 0;
     let mut start = from;
     while start <= to {
@@ -211,24 +212,24 @@ async fn days_of_history_are_answered_across_the_border_of_ingester_and_store() 
     let mut node = KEYS.iter().fold(node, |node, (name, value)| node.with_env(name, value));
     node = node.with_env("PLIMSOLL_LIMITS_OUT_OF_ORDER_TIME_WINDOW_MS", &window);
     node.start().await?;
-    let client = node.client();
+    let (client, checker) = (node.client(), Checker::new());
     let to = now_ms() / STEP_MS * STEP_MS;
     let from = to - DAYS * 86_400_000;
     let border = to - 3_600_000;
 
     // The newest hour first, so that all the rest is out of order.
-    push_history(&client, border, to).await?;
-    push_history(&client, from, border - STEP_MS).await?;
-    check_history(&client, from, to, "as it was written").await?;
+    push_history(&checker, &client, border, to).await?;
+    push_history(&checker, &client, from, border - STEP_MS).await?;
+    check_history(&checker, &client, from, to, "as it was written").await?;
 
     post(&client, "/ingester/flush?wait=true").await?;
     let shipped = live_blocks(&server)?.len();
-    check_history(&client, from, to, "after the flush").await?;
+    check_history(&checker, &client, from, to, "after the flush").await?;
     post(&client, "/compactor/run").await?;
     let merged = live_blocks(&server)?;
     println!("{shipped} blocks became {}", merged.len());
     ensure!(merged.len() < shipped, "ranges of a day became one block: {merged:?}");
-    check_history(&client, from, to, "after the merge").await?;
+    check_history(&checker, &client, from, to, "after the merge").await?;
 
     // The ingester loses everything; the sender repeats the last hour, of which the store has all but the newest minutes.
     node.kill()?;
@@ -239,8 +240,8 @@ async fn days_of_history_are_answered_across_the_border_of_ingester_and_store() 
         }
     }
     node.start().await?;
-    check_history(&client, from, to, "from the store alone").await?;
+    check_history(&checker, &client, from, to, "from the store alone").await?;
     let later = to + 5 * STEP_MS;
-    push_history(&client, border, later).await?;
-    check_history(&client, from, later, "across the border").await
+    push_history(&checker, &client, border, later).await?;
+    check_history(&checker, &client, from, later, "across the border").await
 }

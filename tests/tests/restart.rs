@@ -2,7 +2,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests report what they saw, and what they could not do")]
 #![allow(clippy::disallowed_methods, reason = "tests of real processes live in real time")]
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -10,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use cluster::checker::{Checker, Load, Writer};
 use cluster::client::{Client, PushSample};
 use cluster::deployment::{Node, Single};
-use cluster::ledger::{Writer, now_ms};
+use cluster::ledger::now_ms;
 use model::Labels;
 
 /// Series that make the replay take a while.
@@ -49,14 +49,16 @@ async fn after_a_kill_pushes_are_taken_at_once_and_queries_are_complete() -> any
     let query = format!("sum(count_over_time(past[{range}s]))");
     let expected = (PAST_SERIES as i64 * PAST_SAMPLES).to_string();
 
-    let writer = Writer::start(client.clone(), "before", 200, Duration::from_millis(5));
+    let checker = Checker::new();
+    let load = Load { run: "before".to_owned(), series: 200, pause: Duration::from_millis(5) };
+    let writer = Writer::start(&checker, vec![client.clone()], load);
     tokio::time::sleep(Duration::from_millis(500)).await;
     single.node.kill()?;
-    let before = writer.stop().await?;
+    writer.stop().await?;
 
     let started = Instant::now();
     single.node.launch()?;
-    let mut sent = HashSet::new();
+    let mut sent = 0;
     let mut taken_after = None;
     let mut refused = Vec::new();
     let mut answered_after = None;
@@ -65,10 +67,10 @@ async fn after_a_kill_pushes_are_taken_at_once_and_queries_are_complete() -> any
     while answered_after.is_none() {
         ensure!(started.elapsed() < Duration::from_secs(60), "no answer within a minute; refused pushes: {refused:?}");
         let t = now_ms();
-        match client.push(&[PushSample { labels: Labels::from_pairs([("__name__", "during")]), t, v: t as f64 }]).await {
+        match checker.push(&client, &[PushSample { labels: Labels::from_pairs([("__name__", "during")]), t, v: t as f64 }]).await {
             Ok((200..=299, _)) => {
                 taken_after.get_or_insert_with(|| started.elapsed());
-                sent.insert(t);
+                sent += 1;
             }
             Ok((status, body)) if taken_after.is_some() => refused.push(format!("{status}: {body}")),
             // It does not listen yet, or does not know its ingester yet.
@@ -86,14 +88,9 @@ async fn after_a_kill_pushes_are_taken_at_once_and_queries_are_complete() -> any
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     ensure!(refused.is_empty(), "pushes refused after the first was taken: {refused:?}");
-    let found = before.verify(&client, "before").await?;
-    let t = now_ms();
-    let during = client.query("count_over_time(during[2m])", &format!("{}.{:03}", t / 1_000, t % 1_000)).await?;
-    let expected = sent.len().to_string();
-    ensure!(during["result"][0]["value"][1] == expected, "{during} is not {expected}");
+    let found = checker.verify(&client).await?;
     println!(
-        "after the kill: first push taken after {taken_after:?}, complete answer after {answered_after:?}, {} pushes meanwhile, {found} acknowledged samples there",
-        sent.len()
+        "after the kill: first push taken after {taken_after:?}, complete answer after {answered_after:?}, {sent} pushes meanwhile, {found} acknowledged samples there"
     );
     Ok(())
 }
@@ -160,6 +157,10 @@ async fn a_full_disk_refuses_writes_corrupts_nothing_and_service_resumes_by_itse
     std::fs::write(&ballast, vec![1_u8; 24 << 20])?;
     let stop = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn(fill(client.clone(), "full", Arc::clone(&stop)));
+    // Of what fills the disk, only counts are looked at; this is looked at bit by bit.
+    let checker = Checker::new();
+    let checked =
+        Writer::start(&checker, vec![client.clone()], Load { run: "checked".to_owned(), series: 20, pause: Duration::from_millis(20) });
     let metric = async |name: &str| -> anyhow::Result<f64> {
         let (_, text) = client.get("/metrics").await?;
         let line = text.lines().find(|line| line.starts_with(&format!("{name} "))).with_context(|| format!("no {name}"))?;
@@ -182,6 +183,7 @@ async fn a_full_disk_refuses_writes_corrupts_nothing_and_service_resumes_by_itse
     tokio::time::sleep(Duration::from_millis(500)).await;
     stop.store(true, Ordering::Relaxed);
     let (taken, refused) = writer.await?;
+    checked.stop().await?;
     ensure!(refused.iter().all(|text| text.starts_with("503") && text.contains("no space left")), "{:?}", refused.first());
     ensure!(!refused.is_empty(), "nothing was refused");
     ensure!(taken.last().is_some_and(|last| *last > t), "pushes are taken again when there is space");
@@ -193,10 +195,11 @@ async fn a_full_disk_refuses_writes_corrupts_nothing_and_service_resumes_by_itse
     let found = node.client().query(&query, &time).await?;
     let there: usize = found["result"][0]["value"][1].as_str().context("a count")?.parse()?;
     ensure!(there >= taken.len() && there <= taken.len() + refused.len(), "{there} of {} acknowledged", taken.len());
+    let verified = checker.verify(&client).await?;
     let corruptions = metric("plimsoll_ingester_wal_corruptions_total").await?;
     ensure!(corruptions == 0.0, "{corruptions} damaged places");
     println!(
-        "{} pushes taken, {} refused while the disk was full ({refused_before} groups), {there} there after a kill",
+        "{} pushes taken, {} refused while the disk was full ({refused_before} groups), {there} there after a kill, {verified} samples bit by bit",
         taken.len(),
         refused.len()
     );

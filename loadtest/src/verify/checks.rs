@@ -1,6 +1,7 @@
 //! Queries over a window of what was sent, and what they must answer. Pure.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use anyhow::Context;
 use serde_json::Value;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use super::curve::Curve;
 use super::sent::Window;
 use crate::answers;
-use crate::ledger::{Fate, Findings, Ledger, rows};
+use crate::ledger::{Answer, Fate, Findings, Ledger, Selection, Series, labels};
 use crate::query::encoded;
 
 /// A way to read back.
@@ -61,19 +62,19 @@ impl Check {
     }
 
     /// Holds an answer's `data` against what was sent.
-    pub(super) fn judge(self, curve: Curve, window: &Window, data: &Value) -> anyhow::Result<Findings> {
+    pub(super) fn judge(self, run: &str, curve: Curve, window: &Window, data: &Value) -> anyhow::Result<Findings> {
         match self {
-            Self::Raw => Ok(ledger(curve, window).check(i64::MIN..=i64::MAX, &rows(data)?)),
+            Self::Raw => Ok(ledger(run, curve, window).check(&asked(run, i64::MIN..=i64::MAX), &Answer::text(data, false)?)),
             Self::Instant => {
                 let t = newest_acked(window).context("nothing was acknowledged")?;
-                Ok(ledger(curve, window).check(t..=t, &rows(data)?))
+                Ok(ledger(run, curve, window).check(&asked(run, t..=t), &Answer::text(data, false)?))
             }
             Self::Range => {
                 // Where nothing was acknowledged, the sample before may show.
                 let acked = Window(window.0.iter().filter(|(_, fate)| **fate == Fate::Acked).map(|(t, fate)| (*t, *fate)).collect());
-                let mut rows = rows(data)?;
-                rows.iter_mut().for_each(|row| row.points.retain(|(t, _)| acked.0.contains_key(t)));
-                Ok(ledger(curve, &acked).check(i64::MIN..=i64::MAX, &rows))
+                let mut answer = Answer::text(data, false)?;
+                answer.rows.iter_mut().for_each(|row| row.points.retain(|(t, _)| acked.0.contains_key(t)));
+                Ok(ledger(run, curve, &acked).check(&asked(run, i64::MIN..=i64::MAX), &answer))
             }
             Self::Aggregate(by) => aggregated(by, curve, window, data),
             Self::Count => {
@@ -125,12 +126,20 @@ fn newest_acked(window: &Window) -> Option<i64> {
     acked(window).last()
 }
 
-fn ledger(curve: Curve, window: &Window) -> Ledger {
+fn ledger(run: &str, curve: Curve, window: &Window) -> Ledger {
     let mut ledger = Ledger::default();
+    let all: Vec<Series> = (0..curve.series).map(|n| Series::of_nobody(labels(run, n))).collect();
     for (t, fate) in &window.0 {
-        ledger.record(*fate, curve.values(*t).enumerate().map(|(series, v)| (series, *t, v)));
+        for (series, v) in all.iter().zip(curve.values(*t)) {
+            ledger.record(*fate, series, [(*t, v)]);
+        }
     }
     ledger
+}
+
+/// The run's series. Whose they are does not matter: there is one tenant in a run.
+fn asked(run: &str, times: RangeInclusive<i64>) -> Selection {
+    Selection { equal: vec![("run".to_owned(), run.to_owned())], ..Selection::metric("", "ledger_value", times) }
 }
 
 /// Milliseconds as seconds with decimals.

@@ -67,7 +67,7 @@ impl Reader {
 
     /// An answer that cannot be understood is a wrong one.
     fn judge(&self, check: Check, window: &Window, data: &Value, call: &str) -> Findings {
-        check.judge(self.curve, window, data).unwrap_or_else(|error| Findings {
+        check.judge(&self.run, self.curve, window, data).unwrap_or_else(|error| Findings {
             wrong: 1,
             examples: vec![format!("{call}: {error:#}")],
             ..Findings::default()

@@ -15,6 +15,9 @@ use crate::ingester::Matcher as WireMatcher;
 use crate::remote_read as wire;
 use crate::remote_write_v1 as v1;
 
+/// The most that a sample takes: a key and eight bytes, a key and a varint.
+const SAMPLE_BYTES: usize = 1 + 8 + 1 + 10;
+
 /// The most queries of one request. Prometheus sends one.
 pub const MAX_QUERIES: usize = 64;
 
@@ -80,7 +83,14 @@ impl SamplesSeries {
 
     /// Adds a float. They ascend in time.
     pub fn sample(&mut self, sample: Sample) {
-        put_message(&mut self.0, 2, &v1::Sample { value: sample.v, timestamp: sample.t });
+        let mut message = Vec::with_capacity(SAMPLE_BYTES);
+        // Generated code leaves out what equals zero, and minus zero does: it would become zero.
+        if sample.v.to_bits() != 0 {
+            encode_key(1, WireType::SixtyFourBit, &mut message);
+            message.extend_from_slice(&sample.v.to_le_bytes());
+        }
+        prost::encoding::int64::encode(2, &sample.t, &mut message);
+        put_bytes(&mut self.0, 2, &message);
     }
 
     /// Adds a histogram. They ascend in time.
@@ -203,6 +213,18 @@ mod tests {
     fn request(queries: usize, matchers: Vec<wire::LabelMatcher>, accepted: &[i32]) -> Vec<u8> {
         let query = wire::Query { start_timestamp_ms: 1, end_timestamp_ms: 2, matchers };
         wire::ReadRequest { queries: vec![query; queries], accepted_response_types: accepted.to_vec() }.encode_to_vec()
+    }
+
+    #[test]
+    fn every_bit_of_a_value_is_answered() {
+        let values = [0.0, -0.0, 1.5, f64::INFINITY, f64::from_bits(0x7ff8_0000_dead_beef), model::stale_nan(), f64::from_bits(1)];
+        let mut series = SamplesSeries::new(Labels::from_pairs([("__name__", "m")]).as_block());
+        (0..).zip(values).for_each(|(t, v)| series.sample(Sample { t: t - 1, v }));
+        let bytes = read_response(vec![vec![series]]);
+        let read = wire::ReadResponse::decode(bytes.as_slice()).unwrap();
+        let samples = &read.results[0].timeseries[0].samples;
+        assert!(samples.iter().map(|sample| sample.value.to_bits()).eq(values.map(f64::to_bits)), "{samples:?}");
+        assert!(samples.iter().map(|sample| sample.timestamp).eq(-1..6));
     }
 
     #[test]

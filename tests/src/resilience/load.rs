@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use loadtest::ledger::{Fate, Ledger, labels, rows};
+use loadtest::ledger::{Answer, Fate, Selection, labels};
 
 use super::town::Town;
+use crate::checker::Checker;
 use crate::client::{Client, PushSample};
 use crate::ledger::now_ms;
 
@@ -58,7 +59,7 @@ pub struct Load {
 struct Shared {
     run: String,
     stop: AtomicBool,
-    ledger: Mutex<Ledger>,
+    checker: Checker,
     seen: Mutex<Seen>,
     began: i64,
 }
@@ -73,7 +74,7 @@ impl Load {
     pub fn start(town: &Town, name: &str) -> Self {
         let run = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         let shared =
-            Arc::new(Shared { run, stop: AtomicBool::new(false), ledger: Mutex::default(), seen: Mutex::default(), began: now_ms() });
+            Arc::new(Shared { run, stop: AtomicBool::new(false), checker: Checker::new(), seen: Mutex::default(), began: now_ms() });
         let (ways_in, ways_out) = (town.ways_in(), town.ways_out());
         let mut tasks = Vec::new();
         for sender in 0..ways_in.len() {
@@ -95,10 +96,9 @@ impl Load {
         for task in self.tasks {
             task.await.map_err(|e| e.to_string())?;
         }
-        let ledger = lock(&self.shared.ledger).clone();
         let mut found = 0;
         for way_out in town.ways_out() {
-            found = ledger.verify(&way_out, &self.shared.run).await.map_err(|e| format!("{e:#}"))?;
+            found = self.shared.checker.verify(&way_out).await.map_err(|e| format!("{e:#}"))?;
         }
         Ok(found)
     }
@@ -115,9 +115,10 @@ impl Shared {
             let batch: Vec<PushSample> =
                 (first..first + SERIES).map(|n| PushSample { labels: labels(&self.run, n), t, v: n as f64 + t as f64 / 7.0 }).collect();
             let begun = Instant::now();
+            let sent = self.checker.send("", &batch);
             let outcome = push(&ways_in, sender, &batch).await;
             let fate = if outcome.is_ok() { Fate::Acked } else { Fate::Unknown };
-            lock(&self.ledger).record(fate, batch.iter().zip(first..).map(|(s, n)| (n, s.t, s.v)));
+            self.checker.settle(fate, &sent);
             match outcome {
                 Ok(()) => lock(&self.seen).pushes.push(begun.elapsed()),
                 Err(text) => lock(&self.seen).failed_pushes.push(text),
@@ -144,7 +145,9 @@ impl Shared {
                     lock(&self.seen).queries.push(begun.elapsed());
                     // The left border is open.
                     let times = end - WINDOW_SECONDS * 1_000 + 1..=end;
-                    let findings = rows(&data).map(|rows| lock(&self.ledger).check(times, &rows));
+                    let asked =
+                        Selection { equal: vec![("run".to_owned(), self.run.clone())], ..Selection::metric("", "ledger_value", times) };
+                    let findings = Answer::text(&data, false).map(|answer| self.checker.check(&asked, &answer));
                     match findings {
                         Ok(findings) if findings.is_good() => {}
                         Ok(findings) => lock(&self.seen).wrong_queries.push(findings.to_string()),

@@ -28,7 +28,7 @@ pub fn chunks_to_wire(series: SeriesChunks, some_labels: bool) -> wire::Series {
         data: chunk.data,
     });
     let hash = if some_labels { Bytes::copy_from_slice(&series.hash.0.to_be_bytes()) } else { Bytes::new() };
-    let newest = series.newest.map(|s| wire::Sample { timestamp: s.t, value: s.v });
+    let newest = series.newest.map(|s| wire::Sample { timestamp: s.t, value: Some(s.v) });
     wire::Series { labels: labels_to_wire(&series.labels), chunks: chunks.collect(), hash, newest }
 }
 
@@ -40,7 +40,7 @@ pub fn chunks_from_wire(series: wire::Series) -> Result<SeriesChunks, InvalidMes
         bytes => SeriesHash(u128::from_be_bytes(bytes.try_into().map_err(|_| InvalidMessage::new("a series hash is not 16 bytes"))?)),
     };
     let chunks = series.chunks.into_iter().map(chunk_from_wire).collect::<Result<_, _>>()?;
-    let newest = series.newest.map(|s| Sample { t: s.timestamp, v: s.value });
+    let newest = series.newest.map(|s| Sample { t: s.timestamp, v: s.value.unwrap_or_default() });
     Ok(SeriesChunks { labels, hash, chunks, newest })
 }
 

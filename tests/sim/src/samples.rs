@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ring::{ClusterSnapshot, ReadQuorum, Ring, Role, Verdict, WriteQuorum};
 
-use crate::group::COPIES;
+use crate::member::COPIES;
 
 /// How long after it was shipped every querier finds a block.
 pub(crate) const INDEX_LAG_MS: u64 = 5_000;
