@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use cluster::checker::Checker;
+use cluster::checker::values::value;
 use cluster::client::{Client, PushSample};
 use cluster::deployment::Node;
 use cluster::fleet::post;
-use cluster::ledger::{labels, now_ms};
+use cluster::ledger::now_ms;
 use cluster::process::eventually;
-use loadtest::ledger::{Fate, Ledger};
+use loadtest::ledger::labels;
 use tempfile::TempDir;
 
 const SERIES: usize = 20;
@@ -118,56 +120,34 @@ impl Place {
 /// Writes samples of now and of a range that is over, in one push, until it is stopped.
 struct Writer {
     stop: Arc<AtomicBool>,
-    task: tokio::task::JoinHandle<Written>,
-}
-
-/// What was written in a round.
-struct Written {
-    round: String,
-    now: Ledger,
-    old: Ledger,
+    task: tokio::task::JoinHandle<()>,
 }
 
 impl Writer {
-    fn start(client: Client, round: &str, old_t: &Arc<AtomicI64>) -> Self {
+    fn start(checker: &Checker, client: Client, round: &str, old_t: &Arc<AtomicI64>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut written = Written { round: round.replace('.', "_"), now: Ledger::default(), old: Ledger::default() };
-        let (stopped, old_t) = (Arc::clone(&stop), Arc::clone(old_t));
+        let (stopped, old_t, checker, round) = (Arc::clone(&stop), Arc::clone(old_t), checker.clone(), round.replace('.', "_"));
         let task = tokio::spawn(async move {
             let mut last = 0;
             while !stopped.load(Ordering::Relaxed) {
                 last = now_ms().max(last + 1);
                 let old = old_t.fetch_add(500, Ordering::Relaxed);
-                let value = |n: usize, t: i64| t as f64 / 7.0 + n as f64;
-                let of = |run: String, t: i64| (0..SERIES).map(move |n| PushSample { labels: labels(&run, n), t, v: value(n, t) });
-                let batch: Vec<_> = of(written.run("now"), last).chain(of(written.run("old"), old)).collect();
-                let fate = if matches!(client.push(&batch).await, Ok((200..=299, _))) { Fate::Acked } else { Fate::Unknown };
-                written.now.record(fate, (0..SERIES).map(|n| (n, last, value(n, last))));
-                written.old.record(fate, (0..SERIES).map(|n| (n, old, value(n, old))));
+                let of = |age: &str, t: i64| {
+                    let run = format!("{round}_{age}");
+                    (0..SERIES).map(move |n| PushSample { labels: labels(&run, n), t, v: value("", n, t) })
+                };
+                let batch: Vec<_> = of("now", last).chain(of("old", old)).collect();
+                // A failure is in the ledger.
+                drop(checker.push(&client, &batch).await);
                 tokio::time::sleep(PUSH_EVERY).await;
             }
-            written
         });
         Self { stop, task }
     }
 
-    async fn stop(self) -> anyhow::Result<Written> {
+    async fn stop(self) -> anyhow::Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await.context("the writer ended badly")
-    }
-}
-
-impl Written {
-    fn run(&self, age: &str) -> String {
-        format!("{}_{age}", self.round)
-    }
-
-    /// Looks for everything; how many samples were acknowledged.
-    async fn verify(&self, client: &Client) -> anyhow::Result<usize> {
-        let now = self.now.verify(client, &self.run("now")).await.with_context(|| format!("samples of now, {}", self.round))?;
-        let old =
-            self.old.verify(client, &self.run("old")).await.with_context(|| format!("samples of a range that is over, {}", self.round))?;
-        Ok(now + old)
     }
 }
 
@@ -175,18 +155,18 @@ impl Written {
 async fn a_kill_at_any_failpoint_loses_and_doubles_nothing() -> anyhow::Result<()> {
     let mut place = Place::new()?;
     let client = place.node.client();
-    let mut rounds = Vec::new();
+    let checker = Checker::new();
     for (point, action, drive) in KILLS {
         let started = Instant::now();
         place.start(Some(&format!("{point}={action}"))).await?;
-        let writer = Writer::start(client.clone(), point, &place.old_t);
+        let before = checker.acked();
+        let writer = Writer::start(&checker, client.clone(), point, &place.old_t);
         place.drive_to_death(point, drive).await?;
-        let written = writer.stop().await?;
+        writer.stop().await?;
         place.start(None).await?;
-        let found = written.verify(&client).await.with_context(|| format!("after a kill at {point}"))?;
-        ensure!(found > 0, "nothing was acknowledged before the kill at {point}");
+        let found = checker.verify(&client).await.with_context(|| format!("after a kill at {point}"))?;
+        ensure!(found > before, "nothing was acknowledged before the kill at {point}");
         println!("{point}: {found} acknowledged samples, each there once, {:.1} s", started.elapsed().as_secs_f64());
-        rounds.push(written);
         place.node.kill()?;
     }
     // Whatever was left half done is taken up and ended, and then the bucket alone has everything.
@@ -198,11 +178,8 @@ async fn a_kill_at_any_failpoint_loses_and_doubles_nothing() -> anyhow::Result<(
     place.node.kill()?;
     std::fs::remove_dir_all(place.node.data_dir())?;
     place.start(None).await?;
-    let mut found = 0;
-    for written in &rounds {
-        found += written.verify(&client).await.context("from the bucket alone")?;
-    }
-    println!("{found} acknowledged samples of {} kills are in the bucket, each once", rounds.len());
+    let found = checker.verify(&client).await.context("from the bucket alone")?;
+    println!("{found} acknowledged samples of {} kills are in the bucket, each once", KILLS.len());
     Ok(())
 }
 
@@ -213,7 +190,8 @@ async fn errors_at_failpoints_are_told_and_got_over() -> anyhow::Result<()> {
     let points: Vec<&str> = KILLS.iter().map(|(point, ..)| *point).chain(ALSO).collect();
     let armed: Vec<String> = points.iter().map(|point| format!("{point}=1*off->2*error->off")).collect();
     place.start(Some(&armed.join(";"))).await?;
-    let writer = Writer::start(client.clone(), "errors", &place.old_t);
+    let checker = Checker::new();
+    let writer = Writer::start(&checker, client.clone(), "errors", &place.old_t);
     let started = Instant::now();
     let mut failed = 0;
     let log = loop {
@@ -229,9 +207,9 @@ async fn errors_at_failpoints_are_told_and_got_over() -> anyhow::Result<()> {
         }
         ensure!(started.elapsed() < REACHED_WITHIN, "not twice reached: {waiting:?}");
     };
-    let written = writer.stop().await?;
-    ensure!(failed > 0 && !written.now.unknown.is_empty(), "no error was told");
-    let found = written.verify(&client).await?;
+    writer.stop().await?;
+    ensure!(failed > 0 && checker.nothing_failed().is_err(), "no error was told");
+    let found = checker.verify(&client).await?;
     ensure!(log.contains("failpoints are armed"), "the log does not warn");
     println!(
         "{found} acknowledged samples are there after errors everywhere, {failed} requests failed, {:.1} s",

@@ -131,17 +131,19 @@ fn without_zero_bounds(answer: &Answer) -> Answer {
     answer
 }
 
+/// A point without its buckets: labels, time, count, sum.
+type Totals<'a> = (&'a str, i64, f64, f64);
+
 /// Whether all points are the same but for the buckets.
 fn same_totals(ours: &Answer, theirs: &Answer) -> bool {
-    let totals = |answer: &Answer| -> Vec<(String, i64, f64, f64)> {
-        let points = answer.iter().flat_map(|(labels, points)| points.iter().map(move |(t, sample)| (labels, t, sample)));
-        points.map(|(labels, t, sample)| (labels.clone(), *t, sample.totals().0, sample.totals().1)).collect()
-    };
     let (ours, theirs) = (totals(ours), totals(theirs));
-    let same = |(a, b): (&(String, i64, f64, f64), &(String, i64, f64, f64))| {
-        (&a.0, a.1) == (&b.0, b.1) && close(a.2, b.2, RELATIVE) && close(a.3, b.3, RELATIVE)
-    };
-    ours.len() == theirs.len() && ours.iter().zip(&theirs).all(same)
+    let same = |a: &Totals<'_>, b: &Totals<'_>| (a.0, a.1) == (b.0, b.1) && close(a.2, b.2, RELATIVE) && close(a.3, b.3, RELATIVE);
+    ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(a, b)| same(a, b))
+}
+
+fn totals(answer: &Answer) -> Vec<Totals<'_>> {
+    let points = answer.iter().flat_map(|(labels, points)| points.iter().map(move |(t, sample)| (labels, t, sample)));
+    points.map(|(labels, t, sample)| (labels.as_str(), *t, sample.totals().0, sample.totals().1)).collect()
 }
 
 fn read_text(body: &str) -> Option<Answer> {
