@@ -128,6 +128,7 @@ impl Server {
         let registry = Arc::new(Mutex::new(std::mem::take(&mut built.registry)));
         let admin = Admin {
             config: parts.config.clone(),
+            instance: parts.identity.id.clone(),
             registry,
             readiness: parts.readiness.clone(),
             ingester: built.ingester.clone(),

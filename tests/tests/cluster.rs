@@ -172,6 +172,28 @@ async fn a_dead_coordinator_is_replaced_by_command() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_ingester_of_a_zone_leaves_only_by_force() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let group = format!("127.0.0.1:{}", free_port()?);
+    let mut coordinator = node(dir.path(), "coordinator", &["--target=coordinator", "--coordinators", &group], &[])?.at(&group, &[]);
+    coordinator.start().await?;
+    let member = |zone: &str| {
+        let args = ["--target=ingester", "--coordinators", &group, "--replication-factor=3", "--zone", zone];
+        node(dir.path(), &format!("ingester-{zone}"), &args, &[])
+    };
+    let mut ingesters = ["a", "b", "c"].map(member).into_iter().collect::<anyhow::Result<Vec<Node>>>()?;
+    ingesters.iter_mut().try_for_each(Node::launch)?;
+    let client = ingesters[0].client();
+    eventually("all three are seen", SOON, || async { client.active_ingesters().await.is_ok_and(|n| n == 3) }).await?;
+    let refusal = post(&client, "/ingester/prepare-shutdown").await.err().context("it may leave")?.to_string();
+    ensure!(refusal.contains("409") && refusal.contains("the last ingester of zone a"), "{refusal}");
+    ensure!(json(&client, "/ingester/prepare-shutdown").await?["requested"] == false);
+    post(&client, "/ingester/prepare-shutdown?force=true").await?;
+    ensure!(json(&client, "/ingester/prepare-shutdown").await?["requested"] == true);
+    post(&client, "/ingester/prepare-shutdown").await.context("asked for again")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_equal_senders_one_is_written_whichever_distributor_they_use() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let env = [("PLIMSOLL_LIMITS_ACCEPT_HA_SAMPLES", "true"), ("PLIMSOLL_LIMITS_HA_FAILOVER_TIMEOUT_MS", "6000")];

@@ -8,6 +8,7 @@ use axum::response::{Html, IntoResponse, Response};
 use limits::LimitsProvider;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
+use ring::InstanceId;
 use rpc::{ClusterWatch, CoordinatorOperator};
 use runtime::Tasks;
 use runtime::build_info::VERSION;
@@ -24,6 +25,8 @@ use crate::config::Config;
 pub struct Admin {
     /// The settings in force.
     pub config: Config,
+    /// The name of this process in the cluster.
+    pub instance: InstanceId,
     /// All metrics of the process. Encoding locks it; registration is over by then.
     pub registry: Arc<Mutex<Registry>>,
     /// Whether the roles are ready.

@@ -3,14 +3,23 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+
+use serde::Deserialize;
 
 use super::admin::Admin;
 use super::same_origin;
 
 type Shared = State<Arc<Admin>>;
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Parameters {
+    /// Also the last ingester of its zone: the whole cluster, or the whole zone, is to go.
+    #[serde(default)]
+    force: bool,
+}
 
 /// `GET`: how far it has come.
 pub(super) async fn status(State(admin): Shared) -> Response {
@@ -20,9 +29,21 @@ pub(super) async fn status(State(admin): Shared) -> Response {
     }
 }
 
-/// `POST`: begins, or goes on.
-pub(super) async fn prepare(state: Shared, headers: HeaderMap) -> Response {
-    set(state, &headers, true).await
+/// `POST`: begins, or goes on. Refused to the last ingester of a zone, unless it is forced.
+pub(super) async fn prepare(state: Shared, headers: HeaderMap, Query(parameters): Query<Parameters>) -> Response {
+    let (State(admin), begun) =
+        (&state, |admin: &Admin| admin.ingester.as_ref().is_some_and(|ingester| ingester.departure().is_requested()));
+    let cluster = admin.watch.current();
+    match cluster.zone_emptied_without(admin.instance.as_str(), admin.config.replicas()) {
+        Some(zone) if !parameters.force && !begun(admin) => {
+            let text = format!(
+                "it is the last ingester of zone {zone}, and without that zone there are fewer zones than copies ({}): copies would not be spread as before. ?force=true does it all the same\n",
+                admin.config.replicas()
+            );
+            (StatusCode::CONFLICT, text).into_response()
+        }
+        _ => set(state, &headers, true).await,
+    }
 }
 
 /// `DELETE`: takes it back.
