@@ -31,11 +31,11 @@ pub(super) async fn status(State(admin): Shared) -> Response {
 
 /// `POST`: begins, or goes on. Refused to the last ingester of a zone, unless it is forced.
 pub(super) async fn prepare(state: Shared, headers: HeaderMap, Query(parameters): Query<Parameters>) -> Response {
-    let (State(admin), begun) =
-        (&state, |admin: &Admin| admin.ingester.as_ref().is_some_and(|ingester| ingester.departure().is_requested()));
+    let State(admin) = &state;
+    let begun = admin.ingester.as_ref().is_some_and(|ingester| ingester.departure().requested);
     let cluster = admin.watch.current();
     match cluster.zone_emptied_without(admin.instance.as_str(), admin.config.replicas()) {
-        Some(zone) if !parameters.force && !begun(admin) => {
+        Some(zone) if !parameters.force && !begun => {
             let text = format!(
                 "it is the last ingester of zone {zone}, and without that zone there are fewer zones than copies ({}): copies would not be spread as before. ?force=true does it all the same\n",
                 admin.config.replicas()
