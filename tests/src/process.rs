@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -141,9 +142,23 @@ impl Drop for Process {
     }
 }
 
-/// A port that is free now.
+/// Below those that the kernel gives to outgoing connections: one of these may be taken between now and the start of who is to listen there.
+const PORTS: std::ops::Range<u32> = 10_000..30_000;
+
+/// A port that is free now, each time another one.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let count = PORTS.end - PORTS.start;
+    // Tests that run side by side, or one after the other, begin elsewhere.
+    let first = std::process::id().wrapping_mul(611);
+    for _ in 0..count {
+        let offset = first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % count;
+        let port = u16::try_from(PORTS.start + offset)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port of {PORTS:?} is free")
 }
 
 /// A program of this workspace: beside this one, or above it, where this is a test.
