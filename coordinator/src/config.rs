@@ -16,7 +16,7 @@ pub struct Config {
     /// and writers find out about a dead ingester from failed calls only.
     pub lease_ttl_seconds: u64,
     /// How long an ingester must have been UNHEALTHY, and all ingesters of all other zones well meanwhile, before it is forgotten by itself, in seconds; and then only if
-    /// there are as many zones as replicas, three at least, and others in its own. 14,400 (four hours), by when what it held with others has been shipped to the object
+    /// there are as many zones as replicas, three at least, and would be without it. 14,400 (four hours), by when what it held with others has been shipped to the object
     /// store by those; 0 is never; at most 31,536,000. Short (minutes): a pod that takes longer to come back finds its place given away, and until the others
     /// have shipped, samples that it held have a copy less. One that left after `/ingester/prepare-shutdown` is forgotten at once, whatever this says.
     pub auto_forget_seconds: u64,

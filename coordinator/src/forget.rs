@@ -5,17 +5,19 @@
 //! - its data is in the object store (it was GONE); or
 //! - every sample that it acknowledged together with others is held by others who are all there: replicas lie in different zones, a write is
 //!   acknowledged by most of them, so with three replicas at least one other zone has each sample. All ingesters of all other zones must be
-//!   registered and well, and there must be as many zones as replicas.
+//!   registered and well, and there must be as many zones as replicas. One that came from another zone may have shared series with those of its present zone: then these must be well, too.
 //!
-//! The last ingester of a zone stays: without its zone there would be fewer zones than replicas, so that two replicas of a series come to lie in one zone; and when the zone
-//! is back, a read may do without a whole zone that has both.
+//! Where that leaves fewer zones than replicas the last ingester of a zone stays: a read may do without as many zones as ever, and of what it held with one other there is one
+//! copy left, in one of the others.
+//!
+//! An ingester without a zone is one of its own here ([`ring::Domain`]).
 //!
 //! With fewer than three replicas a dead ingester's samples may be nowhere else, and it is never forgotten without being told to.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use ring::{InstanceState, Role};
+use ring::{Instance, InstanceState, Role};
 
 use crate::machine::{MemberKey, State};
 
@@ -37,8 +39,8 @@ pub enum NotSafe {
         needed: usize,
     },
     /// Its zone would be gone.
-    #[error("it is the last ingester of zone {0}, and without that zone copies would not be spread as before")]
-    LastOfZone(String),
+    #[error("without {0} there would be fewer zones than copies")]
+    LastOf(String),
     /// Another copy may be missing as well.
     #[error("ingester {id} of zone {zone} is {state}, and may have what is missing", state = .state.as_str())]
     OtherMissing {
@@ -64,17 +66,19 @@ pub fn check(state: &State, member: &MemberKey, replication_factor: usize) -> Re
         return Err(NotSafe::FewReplicas(replication_factor));
     }
     let ingesters = state.records().map(|(_, record)| &record.instance).filter(|i| i.role == Role::Ingester && i.id != record.instance.id);
-    let (same, others): (Vec<_>, Vec<_>) =
-        ingesters.filter(|i| i.state != InstanceState::Gone).partition(|i| i.zone == record.instance.zone);
-    let other_zones = others.iter().map(|i| i.zone.as_str()).collect::<BTreeSet<_>>().len();
+    let others: Vec<&Instance> = ingesters.filter(|i| i.state != InstanceState::Gone).collect();
+    let domain = record.instance.domain();
+    let other_zones = others.iter().map(|i| i.domain()).filter(|other| *other != domain).collect::<BTreeSet<_>>().len();
     if other_zones + 1 < replication_factor {
         return Err(NotSafe::FewZones { other_zones, needed: replication_factor - 1 });
     }
-    if same.is_empty() {
-        return Err(NotSafe::LastOfZone(record.instance.zone.clone()));
+    if other_zones < replication_factor && others.iter().all(|i| i.domain() != domain) {
+        return Err(NotSafe::LastOf(domain.to_string()));
     }
     let holds_all = |state| matches!(state, InstanceState::Active | InstanceState::ReadOnly);
-    match others.iter().find(|i| !holds_all(i.state)) {
+    // Those that have always been in its zone have nothing that it acknowledged.
+    let may_share = |i: &Instance| i.domain() != domain || i.moved_at_ms > 0 || record.instance.moved_at_ms > 0;
+    match others.iter().find(|i| may_share(i) && !holds_all(i.state)) {
         Some(other) => Err(NotSafe::OtherMissing { id: other.id.to_string(), zone: other.zone.clone(), state: other.state }),
         None => Ok(()),
     }

@@ -125,7 +125,7 @@ impl coordinator_server::Coordinator for Door {
         let message = request.into_inner();
         let (role, id) = member(&message.role, &message.id)?;
         let state = convert::state_from_wire(&message.state).map_err(invalid)?;
-        let registration = Registration { id, role, address: message.address, zone: message.zone, state };
+        let registration = Registration { id, role, address: message.address, zone: message.zone, state, empty: message.empty };
         // Only for people: what is too long, or not printable, is left out.
         let version = Some(message.version).filter(|v| v.len() <= MAX_VERSION_BYTES && v.bytes().all(|b| b.is_ascii_graphic()));
         let result = self.handle.register_version(registration, version.unwrap_or_default()).instrument(span).await;

@@ -88,12 +88,12 @@ impl Handle {
     }
 
     async fn try_register(&self, registration: Registration, version: String) -> Result<Lease, Error> {
-        let Registration { id, role, address, zone, state } = registration;
+        let Registration { id, role, address, zone, state, empty } = registration;
         let invalid = |e: proto::convert::InvalidMessage| Error::Invalid(e.0);
         let address = convert::address_from_wire(address).map_err(invalid)?;
         let zone = convert::zone_from_wire(zone).map_err(invalid)?;
         let member = (role, id.clone());
-        let command = Command::Register { id, role, address, zone, state, now_ms: self.inner.clock.now_ms(), version };
+        let command = Command::Register { id, role, address, zone, state, empty, now_ms: self.inner.clock.now_ms(), version };
         match self.propose(command).await? {
             Reply::Registered { epoch } => {
                 let mut leases = self.inner.leases.lock();

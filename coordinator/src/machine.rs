@@ -32,11 +32,14 @@ pub enum Command {
         role: Role,
         /// Its gRPC address.
         address: String,
-        /// Its failure domain.
+        /// Its zone.
         zone: String,
         /// Its first state.
         state: InstanceState,
-        /// The leader's wall time; for people.
+        /// It has nothing of what it may have held before.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        empty: bool,
+        /// The leader's wall time.
         now_ms: i64,
         /// Version of its program; for people.
         #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -260,9 +263,10 @@ impl State {
     pub fn apply(&mut self, command: Command) -> Applied {
         match command {
             Command::Bootstrap { cluster_id } => self.bootstrap(cluster_id),
-            Command::Register { id, role, address, zone, state, now_ms, version } => {
-                let instance = Instance { id, role, address, zone, state, epoch: 0, registered_at_ms: now_ms };
-                self.register(instance, version)
+            Command::Register { id, role, address, zone, state, empty, now_ms, version } => {
+                let instance =
+                    Instance { id, role, address, zone, state, epoch: 0, registered_at_ms: now_ms, moved_at_ms: 0, emptied_at_ms: 0 };
+                self.register(instance, version, empty)
             }
             Command::SetState { member, epoch, state } => self.change(member, epoch, |record| record.show(state, false)),
             Command::Deregister { member, epoch } => self.remove(member, epoch),
@@ -302,7 +306,7 @@ impl State {
         Applied::only(Reply::Done)
     }
 
-    fn register(&mut self, mut instance: Instance, version: String) -> Applied {
+    fn register(&mut self, mut instance: Instance, version: String, empty: bool) -> Applied {
         let member = (instance.role, instance.id.clone());
         if self.members.len() >= MAX_INSTANCES && !self.members.contains_key(&member) {
             return Applied::only(Reply::Full);
@@ -311,7 +315,14 @@ impl State {
         self.header.version += 1;
         let epoch = self.header.last_epoch;
         instance.epoch = epoch;
-        let read_only = self.members.get(&member).is_some_and(|record| record.read_only);
+        let earlier = self.members.get(&member);
+        let read_only = earlier.is_some_and(|record| record.read_only);
+        // Who has left for good brings nothing, and nobody misses it.
+        if let Some(earlier) = earlier.filter(|record| record.own_state() != InstanceState::Gone) {
+            let (now, before) = (instance.registered_at_ms, &earlier.instance);
+            instance.moved_at_ms = if before.zone == instance.zone { before.moved_at_ms } else { now };
+            instance.emptied_at_ms = if empty { now } else { before.emptied_at_ms };
+        }
         let own = instance.state;
         let mut record = Record { instance, before: None, read_only, version };
         record.show(own, false);

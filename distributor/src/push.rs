@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use limits::LimitsProvider;
 use model::{PushReport, WriteBatch};
-use ring::{Verdict, write_quorum};
+use ring::{Ring, Verdict, write_quorum};
 use rpc::{CallContext, PushSlice, RpcError, RpcErrorKind, WriteError, WritePath};
 use runtime::clock::SharedClock;
 use runtime::failpoint::{self, Failpoint};
@@ -114,9 +114,7 @@ impl Distributor {
         let ShardedBatch { slices, mut quorum } = shard(&ring, &ctx.tenant, batch, view.spare(self.clock.monotonic()));
         let needed = write_quorum(view.ring.replication_factor());
         if quorum.verdict() == Verdict::Impossible {
-            let have = view.ring.instances().len();
-            let text = format!("a write needs {needed} ingesters, but only {have} are registered with the coordinator");
-            return Err(WriteError::Unavailable(text));
+            return Err(WriteError::Unavailable(too_few(&view.ring, needed)));
         }
         let mut pushes = FuturesUnordered::new();
         for (place, (instance, slice)) in slices.iter().enumerate() {
@@ -193,6 +191,15 @@ impl Distributor {
             WriteError::Unavailable(format!("too few ingesters took the write: {text}"))
         }
     }
+}
+
+/// Why nothing can be acknowledged. `needed` is at least 1.
+fn too_few(ring: &Ring, needed: usize) -> String {
+    let domains: Vec<String> = ring.domains().iter().map(ToString::to_string).collect();
+    let have = if domains.is_empty() { "none".to_owned() } else { domains.join(" and ") };
+    format!(
+        "a write needs ingesters in {needed} zones, or that many whose `zone` is not set, and registered with the coordinator is only {have}"
+    )
 }
 
 fn holds(slices: &[(ring::InstanceIndex, PushSlice)], place: usize, series: u32) -> bool {

@@ -64,6 +64,8 @@ mod tests {
             state: InstanceState::Active,
             epoch: 1,
             registered_at_ms: 0,
+            moved_at_ms: 0,
+            emptied_at_ms: 0,
         };
         Ring::build((0..instances).map(instance).collect(), replication_factor)
     }

@@ -93,6 +93,8 @@ pub(crate) struct Shared {
     pub(crate) push_pool: CpuPool,
     pub(crate) query_pool: CpuPool,
     pub(crate) limits: LimitsProvider,
+    /// There was no log when it started.
+    pub(crate) began_empty: bool,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) departure: Departure,
     /// How long after the index showed a block every querier knows.
@@ -123,6 +125,7 @@ impl Service {
         let newest = snapshots.list().map_err(StartError::Snapshots)?.first().map_or(0, |generation| generation.0);
         // Also if nothing is left of the log: replay begins at the generation of the snapshot.
         let wal = WalConfig { first_generation: Generation(newest.saturating_add(1)), ..config.wal(deps.wal_salt) };
+        let began_empty = deps.fs.list(&deps.data_dir.join(WAL_DIR)).map_or(true, |names| names.is_empty());
         let (wal, replay) = Wal::open(deps.data_dir.join(WAL_DIR), wal, deps.fs).map_err(StartError::Open)?;
         let retention_ms = config.retention_ms();
         let departure = Departure::new(Marker::new(Arc::clone(&blocks.fs), deps.data_dir.clone()));
@@ -133,6 +136,7 @@ impl Service {
             push_pool: deps.push_pool,
             query_pool: deps.query_pool,
             limits: deps.limits,
+            began_empty,
             lifecycle: Lifecycle::new(departure.is_requested()),
             departure,
             settle_ms: config.shutdown_settle_ms(),
@@ -192,6 +196,12 @@ impl Ingester {
     #[must_use]
     pub fn state(&self) -> InstanceState {
         self.shared.lifecycle.state()
+    }
+
+    /// Whether it started without a log, so that it has nothing of what one of its name may have acknowledged before.
+    #[must_use]
+    pub fn began_empty(&self) -> bool {
+        self.shared.began_empty
     }
 
     /// Follows its life, for whoever tells the coordinator.

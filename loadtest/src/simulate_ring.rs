@@ -123,6 +123,8 @@ impl Args {
             state: InstanceState::Active,
             epoch: 1,
             registered_at_ms: 0,
+            moved_at_ms: 0,
+            emptied_at_ms: 0,
         })
     }
 

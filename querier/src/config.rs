@@ -21,11 +21,12 @@ pub struct Config {
     pub max_concurrent: usize,
     /// Queries that may wait for their turn; one more is refused with 429, or puts out the newest of a tenant that has more waiting. 200.
     pub max_queued: usize,
-    /// Once enough ingesters have answered for a complete result, how long the others are waited for, in milliseconds: as long again as those took, from 50 up to this. 500. After three
+    /// Once enough ingesters have answered for a complete result, how long the others are waited for, in milliseconds: as long again as those took, from 50 up to this. 500. The same time
+    /// passes before an ingester that keeps the others waiting is given up for one of the zone that was not asked; then 50 is the least. After three
     /// queries a hanging ingester is not asked where others are enough, but for a try once in a while; 0 does not wait.
     pub straggler_wait_ms: u64,
     /// How far back an ingester may be the only one that has what it took, in seconds. 21,600; at most 604,800. A sample is cut into a block and shown by the bucket index within four hours,
-    /// late ones within five. A tenant with `limits.ingestion_shard_size` is read from the ingesters to which it was written in that time; ingesters that were its own before that are not
+    /// late ones within five. So long an ingester that came from another zone, or with a new disk, is read with care (`docs/adr/0008-failure-domains.md`). A tenant with `limits.ingestion_shard_size` is read from the ingesters to which it was written in that time; ingesters that were its own before that are not
     /// asked. Raise it while blocks cannot be shipped. Lower than blocks take: what was written before a change of the shard is missing in answers until it is in the store. 0: every query
     /// asks every ingester.
     pub shard_lookback_seconds: u64,

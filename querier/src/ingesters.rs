@@ -1,9 +1,15 @@
-//! Asking ingesters side by side: all to which the tenant's series may have been written.
+//! Asking ingesters side by side, among those to which the tenant's series may have been written.
+//!
+//! No more zones are asked than make the answer complete, the querier's own among them; the others are the reserve. They are asked when one of the first fails,
+//! or keeps the others waiting ([`tally`]); a stream of series that has begun goes on with them ([`select`]).
 
 mod health;
+mod select;
+mod tally;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -11,20 +17,17 @@ use futures::stream::FuturesUnordered;
 use limits::LimitsProvider;
 use model::TenantId;
 use parking_lot::Mutex;
-use ring::{ClusterSnapshot, InstanceIndex, ReadQuorum, Ring, Role, Verdict};
-use rpc::{CallContext, IngesterClient, IngesterPool, RpcError, RpcErrorKind, SelectBatch, SelectStream, StreamSelectRequest};
+use ring::{ClusterSnapshot, Domain, InstanceIndex, Reach, ReadQuorum, Ring, Role};
+use rpc::{IngesterClient, IngesterPool, RpcError};
 use runtime::clock::SharedClock;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use crate::merge::Merge;
-use crate::metrics::Metrics;
+use crate::metrics::{AskedLabels, Metrics};
 use health::Health;
+use tally::{Tally, Waiting};
 
 /// The least time that is left to those who are not needed: replicas of one answer come within some milliseconds of each other.
 const LEAST_PATIENCE: Duration = Duration::from_millis(50);
-
-/// What a stream gives next; `None` at its end.
-type Item = Option<Result<SelectBatch, RpcError>>;
 
 /// All ingesters of the cluster, as the last snapshot shows them.
 #[derive(Clone)]
@@ -35,8 +38,26 @@ pub struct Ingesters {
     pool: Arc<dyn IngesterPool>,
     shards: Shards,
     health: Health,
+    home: Home,
+    /// Goes round, so that every zone but the own one is spared as often as the others.
+    turn: Arc<AtomicUsize>,
     straggler_wait: Duration,
     metrics: Metrics,
+}
+
+/// Where the querier runs: who is in the same failure domain is near.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// Its zone.
+    pub zone: String,
+    /// Its id, which an ingester of the same process has as well.
+    pub id: String,
+}
+
+impl Home {
+    fn domain(&self) -> Domain<'_> {
+        Domain::of(&self.zone, &self.id)
+    }
 }
 
 /// What tells which ingesters may have a tenant's series.
@@ -51,21 +72,30 @@ pub struct Shards {
 }
 
 impl Shards {
-    fn readers(&self, ring: &Ring, tenant: &TenantId) -> Arc<[InstanceIndex]> {
+    /// Those who may have series of the tenant, and since when that counts.
+    fn readers(&self, ring: &Ring, tenant: &TenantId) -> (Arc<[InstanceIndex]>, i64) {
         if self.lookback_ms == 0 {
-            return Arc::clone(ring.members());
+            return (Arc::clone(ring.members()), 0);
         }
         let now = self.clock.now_ms();
-        let size = self.limits.shard_size_for_reads(tenant, now, self.lookback_ms);
-        ring.readers_of(tenant.as_str(), size, now.saturating_sub(self.lookback_ms))
+        let (since, size) = (now.saturating_sub(self.lookback_ms), self.limits.shard_size_for_reads(tenant, now, self.lookback_ms));
+        (ring.readers_of(tenant.as_str(), size, since), since)
     }
 }
 
-/// Whom a read asks.
+/// Whom a read may ask.
 struct Asked {
     ring: Ring,
     /// Who may have some of the tenant's series.
     members: Arc<[InstanceIndex]>,
+    /// What was written before this wall time is in the object store.
+    since_ms: i64,
+}
+
+impl Asked {
+    fn quorum(&self) -> ReadQuorum {
+        ReadQuorum::among(&self.ring, &self.members, self.since_ms)
+    }
 }
 
 impl Ingesters {
@@ -76,17 +106,19 @@ impl Ingesters {
         pool: Arc<dyn IngesterPool>,
         replication_factor: usize,
         shards: Shards,
+        home: Home,
         straggler_wait: Duration,
         metrics: Metrics,
     ) -> Self {
         let ring = Ring::of_role(&snapshot.borrow(), Role::Ingester, replication_factor);
-        Self { snapshot, ring: Arc::new(Mutex::new(ring)), pool, health: Health::default(), shards, straggler_wait, metrics }
+        let (ring, health, turn) = (Arc::new(Mutex::new(ring)), Health::new(metrics.ingesters_suspended.clone()), Arc::default());
+        Self { snapshot, ring, pool, shards, health, home, turn, straggler_wait, metrics }
     }
 
     fn asked(&self, tenant: &TenantId) -> Result<Asked, RpcError> {
         let ring = self.ring()?;
-        let members = self.shards.readers(&ring, tenant);
-        Ok(Asked { ring, members })
+        let (members, since_ms) = self.shards.readers(&ring, tenant);
+        Ok(Asked { ring, members, since_ms })
     }
 
     fn ring(&self) -> Result<Ring, RpcError> {
@@ -102,228 +134,126 @@ impl Ingesters {
         Ok(ring.clone())
     }
 
-    /// Asks the ingesters the same and returns the answers of as many as a complete result needs, or more; else the last failure.
+    /// Asks as many ingesters as a complete result needs the same, the nearest ones first, and returns the answers; else the last failure.
     pub async fn ask<T, F, Fut>(&self, tenant: &TenantId, ask: F) -> Result<Vec<T>, RpcError>
     where
         F: Fn(Arc<dyn IngesterClient>) -> Fut,
         Fut: Future<Output = Result<T, RpcError>> + Send,
         T: Send,
     {
-        let answers = self.gather(&self.asked(tenant)?, ask).await?;
-        Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+        self.gather(&self.asked(tenant)?, self.enough(), ask).await
     }
 
-    /// The answers with the index of the instance that gave them. Those that are not worth asking at first are asked when one of the
-    /// others fails.
-    async fn gather<T, F, Fut>(&self, who: &Asked, ask: F) -> Result<Vec<(u32, T)>, RpcError>
+    /// Asks all ingesters the same and returns the answers of at least as many as a complete result needs; else the last failure. For what each of them
+    /// says of itself.
+    pub async fn ask_everyone<T, F, Fut>(&self, tenant: &TenantId, ask: F) -> Result<Vec<T>, RpcError>
     where
         F: Fn(Arc<dyn IngesterClient>) -> Fut,
         Fut: Future<Output = Result<T, RpcError>> + Send,
         T: Send,
     {
-        let Asked { ring, members } = who;
-        let asked = ReadQuorum::first_choice(ring, members, |index| !self.health.is_trusted(ring, index, self.shards.clock.monotonic()));
-        let mut reserve: Vec<u32> = members.iter().copied().filter(|index| !asked.contains(index)).collect();
-        let mut tally = Tally { ring, quorum: ReadQuorum::among(ring, members) };
+        self.gather(&self.asked(tenant)?, Reach::Everyone, ask).await
+    }
+
+    async fn gather<T, F, Fut>(&self, who: &Asked, reach: Reach<'_>, ask: F) -> Result<Vec<T>, RpcError>
+    where
+        F: Fn(Arc<dyn IngesterClient>) -> Fut,
+        Fut: Future<Output = Result<T, RpcError>> + Send,
+        T: Send,
+    {
+        let (mut unheard, mut tally) = self.choose(who, reach);
         let call = |index: u32| {
-            let call = ring.instances().get(index as usize).map(|instance| ask(self.pool.client(instance)));
+            let call = self.client(&who.ring, index).map(&ask);
             async move {
                 let answer = match call {
-                    Some(call) => call.await,
-                    None => Err(RpcError::internal("asked an instance that is not in the ring")),
+                    Ok(call) => call.await,
+                    Err(error) => Err(error),
                 };
                 (index, answer)
             }
         };
-        let mut pending: FuturesUnordered<_> = asked.iter().map(|index| call(*index)).collect();
-        let mut answers = Vec::with_capacity(asked.len());
+        let mut pending: FuturesUnordered<_> = unheard.iter().map(|index| call(*index)).collect();
+        let mut answers = Vec::with_capacity(unheard.len());
         let started = self.shards.clock.monotonic();
-        let mut unheard = asked.clone();
         loop {
-            let next = if tally.quorum.verdict() == Verdict::Reached {
-                // Complete; what comes soon makes replicas that are behind count as well.
-                let patience = self.patience(started);
-                tokio::time::timeout(patience, pending.next()).await.unwrap_or(None)
-            } else {
-                pending.next().await
+            let next = match tally.waiting_for(&unheard) {
+                Waiting::Needless => tokio::time::timeout(self.patience(started), pending.next()).await.unwrap_or(None),
+                Waiting::Replaceable => match tokio::time::timeout(self.patience(started).max(LEAST_PATIENCE), pending.next()).await {
+                    Ok(next) => next,
+                    Err(_) => {
+                        let late = self.take_reserve(&mut tally);
+                        unheard.extend(&late);
+                        pending.extend(late.into_iter().map(&call));
+                        continue;
+                    }
+                },
+                Waiting::Needed => pending.next().await,
             };
             let Some((index, answer)) = next else { break };
             unheard.retain(|other| *other != index);
-            self.health.note(ring, index, answer.as_ref().is_err_and(RpcError::is_silence), self.shards.clock.monotonic());
+            self.health.note(&who.ring, index, answer.as_ref().is_err_and(RpcError::is_silence), self.shards.clock.monotonic());
             match answer {
                 Ok(answer) => {
-                    tally.quorum.succeeded(index);
-                    answers.push((index, answer));
+                    tally.succeeded(index);
+                    answers.push(answer);
                 }
                 Err(error) => {
+                    self.metrics.ingesters_missed.inc();
                     tally.failed(index, error)?;
-                    unheard.extend(&reserve);
-                    pending.extend(reserve.drain(..).map(&call));
+                    if tally.needs_reserve() {
+                        let late = self.take_reserve(&mut tally);
+                        unheard.extend(&late);
+                        pending.extend(late.into_iter().map(&call));
+                    }
                 }
             }
         }
         for index in unheard {
-            self.health.note(ring, index, true, self.shards.clock.monotonic());
+            self.metrics.ingesters_missed.inc();
+            self.health.note(&who.ring, index, true, self.shards.clock.monotonic());
         }
-        self.metrics.ingesters_missed.inc_by(members.len().saturating_sub(answers.len()) as u64);
         Ok(answers)
+    }
+
+    fn enough(&self) -> Reach<'_> {
+        Reach::Enough { home: Some(self.home.domain()), turn: self.turn.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Who is asked first, and what is noted of the answers.
+    fn choose<'a>(&self, who: &'a Asked, reach: Reach<'_>) -> (Vec<InstanceIndex>, Tally<'a>) {
+        let (quorum, now) = (who.quorum(), self.shards.clock.monotonic());
+        let first = quorum.first_choice(&who.ring, &who.members, reach, |index| !self.health.is_trusted(&who.ring, index, now));
+        self.count(&who.ring, &first);
+        let reserve = who.members.iter().copied().filter(|index| !first.contains(index)).collect();
+        (first, Tally::new(&who.ring, quorum, reserve))
+    }
+
+    fn take_reserve(&self, tally: &mut Tally<'_>) -> Vec<InstanceIndex> {
+        let late = tally.take_reserve();
+        self.count(tally.ring(), &late);
+        self.metrics.ingesters_asked_late.inc_by(late.len() as u64);
+        late
+    }
+
+    fn count(&self, ring: &Ring, asked: &[InstanceIndex]) {
+        let home = self.home.domain();
+        let instances = || asked.iter().filter_map(|index| ring.instances().get(*index as usize));
+        let near = instances().filter(|instance| instance.domain() == home).count();
+        for (place, asked) in [("own", near), ("other", instances().count() - near)] {
+            self.metrics.ingesters_asked.get_or_create(&AskedLabels { zone: place }).inc_by(asked as u64);
+        }
+    }
+
+    fn client(&self, ring: &Ring, index: InstanceIndex) -> Result<Arc<dyn IngesterClient>, RpcError> {
+        let instance =
+            ring.instances().get(index as usize).ok_or_else(|| RpcError::internal("asked an instance that is not in the ring"))?;
+        Ok(self.pool.client(instance))
     }
 
     /// How long to wait for those who are not needed: as long as the others took, within bounds.
     fn patience(&self, started: Duration) -> Duration {
         let took = self.shards.clock.monotonic().saturating_sub(started);
         took.max(LEAST_PATIENCE).min(self.straggler_wait)
-    }
-
-    /// Streams the series of all ingesters, replicas merged, into `out` until the receiver is gone. Errors go there as well.
-    pub async fn select_into(&self, ctx: &CallContext, mut request: StreamSelectRequest, out: mpsc::Sender<Result<SelectBatch, RpcError>>) {
-        // One ingester has nothing to be merged with.
-        request.sorted = self.asked(&ctx.tenant).is_ok_and(|asked| asked.members.len() > 1);
-        self.select_ordered_into(ctx, request, out).await;
-    }
-
-    /// The same, ascending by hash if the request says so, also if there is one ingester only.
-    pub async fn select_ordered_into(
-        &self,
-        ctx: &CallContext,
-        request: StreamSelectRequest,
-        out: mpsc::Sender<Result<SelectBatch, RpcError>>,
-    ) {
-        if let Err(error) = self.try_select(ctx, request, &out).await {
-            // The receiver may be gone: then nobody wants the error either.
-            let _ = out.send(Err(error)).await;
-        }
-    }
-
-    async fn try_select(
-        &self,
-        ctx: &CallContext,
-        mut request: StreamSelectRequest,
-        out: &mpsc::Sender<Result<SelectBatch, RpcError>>,
-    ) -> Result<(), RpcError> {
-        let asked = self.asked(&ctx.tenant)?;
-        request.sorted |= asked.members.len() > 1;
-        let started = self
-            .gather(&asked, |client| {
-                let (ctx, request) = (ctx.clone(), request.clone());
-                async move { client.select(&ctx, request).await }
-            })
-            .await?;
-        let (indices, streams): (Vec<u32>, Vec<SelectStream>) = started.into_iter().unzip();
-        // A stream counts as an answer when it has ended well, not when it has begun.
-        let mut tally = Tally::without(&asked, &indices);
-        let mut streams: Vec<Option<SelectStream>> = streams.into_iter().map(Some).collect();
-        let mut merge = Merge::new(streams.len());
-        while !merge.is_done() {
-            for (source, item) in self.read_wanted(&merge, &mut streams, &indices, &tally).await {
-                let index = indices.get(source).copied().unwrap_or(u32::MAX);
-                match item {
-                    Some(Ok(batch)) => {
-                        merge.feed(source, batch);
-                        continue;
-                    }
-                    Some(Err(error)) => {
-                        self.metrics.ingesters_missed.inc();
-                        self.health.note(&asked.ring, index, error.is_silence(), self.shards.clock.monotonic());
-                        tally.failed(index, error)?;
-                    }
-                    None => {
-                        tally.quorum.succeeded(index);
-                    }
-                }
-                merge.end(source);
-                if let Some(stream) = streams.get_mut(source) {
-                    *stream = None;
-                }
-            }
-            let ready = merge.drain();
-            if !ready.is_empty() && out.send(Ok(ready)).await.is_err() {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    /// The next item of every stream that the merge waits for. Streams that stall while the answer is complete without them are given up.
-    async fn read_wanted(
-        &self,
-        merge: &Merge,
-        streams: &mut [Option<SelectStream>],
-        indices: &[u32],
-        tally: &Tally<'_>,
-    ) -> Vec<(usize, Item)> {
-        let mut waiting: Vec<usize> = merge.wants().collect();
-        let mut reads: FuturesUnordered<_> = streams
-            .iter_mut()
-            .enumerate()
-            .filter(|(source, _)| waiting.contains(source))
-            .map(|(source, stream)| async move {
-                let item = match stream {
-                    Some(stream) => stream.next().await,
-                    None => None,
-                };
-                (source, item)
-            })
-            .collect();
-        let mut items = Vec::with_capacity(waiting.len());
-        let started = self.shards.clock.monotonic();
-        while !waiting.is_empty() {
-            let stalled = waiting.iter().filter_map(|source| indices.get(*source).copied());
-            let next = if tally.can_do_without(stalled) {
-                let patience = self.patience(started);
-                tokio::time::timeout(patience, reads.next()).await.unwrap_or(None)
-            } else {
-                reads.next().await
-            };
-            let Some((source, item)) = next else { break };
-            waiting.retain(|other| *other != source);
-            items.push((source, item));
-        }
-        let stalled = || RpcError::new(RpcErrorKind::DeadlineExceeded, "its stream stalled");
-        items.extend(waiting.into_iter().map(|source| (source, Some(Err(stalled())))));
-        items
-    }
-}
-
-/// Who has answered, and what the others said.
-struct Tally<'a> {
-    ring: &'a Ring,
-    quorum: ReadQuorum,
-}
-
-impl<'a> Tally<'a> {
-    /// All but `asked` count as failed.
-    fn without(who: &'a Asked, asked: &[u32]) -> Self {
-        let mut quorum = ReadQuorum::among(&who.ring, &who.members);
-        for index in who.members.iter().filter(|index| !asked.contains(index)) {
-            quorum.failed(*index);
-        }
-        Self { ring: &who.ring, quorum }
-    }
-
-    /// Counts a failure. Errors that any ingester would give end the query; others do when too many are missing.
-    fn failed(&mut self, index: u32, error: RpcError) -> Result<(), RpcError> {
-        if !error.is_retriable_elsewhere() {
-            return Err(error);
-        }
-        let name = self.ring.instances().get(index as usize).map_or("?", |instance| instance.id.as_str());
-        tracing::warn!(ingester = name, %error, "ingester did not answer a query");
-        match self.quorum.failed(index) {
-            Verdict::Impossible => Err(RpcError::new(
-                error.kind,
-                format!("too many ingesters did not answer for the result to be complete; the last was {name}: {error}"),
-            )),
-            Verdict::Reached | Verdict::Pending => Ok(()),
-        }
-    }
-
-    /// Whether the answer would be complete if these failed as well.
-    fn can_do_without(&self, instances: impl Iterator<Item = u32>) -> bool {
-        let mut quorum = self.quorum.clone();
-        for index in instances {
-            quorum.failed(index);
-        }
-        quorum.verdict() != Verdict::Impossible
     }
 }
 

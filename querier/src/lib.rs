@@ -28,4 +28,5 @@ pub mod runner;
 pub mod service;
 
 pub use config::Config;
+pub use ingesters::Home;
 pub use service::{Deps, Querier};

@@ -2,29 +2,40 @@
 //!
 //! Each source gives its series in ascending order of their hash. The merge holds one batch per source, emits the lowest hash next,
 //! and joins the chunk lists of those that have it. It does not wait for anything: [`Merge::wants`] says which sources must be read
-//! before it can go on.
+//! before it can go on. A source that comes later joins behind the last hash that was emitted.
 
 use std::collections::VecDeque;
 
-use model::{Chunk, Sample, SeriesChunks};
+use model::{Chunk, Sample, SeriesChunks, SeriesHash};
 
 /// A k-way merge of ordered series streams.
 #[derive(Debug)]
 pub struct Merge {
     sources: Vec<Source>,
+    /// The last hash that was emitted.
+    emitted: Option<SeriesHash>,
 }
 
 #[derive(Debug)]
 struct Source {
     queue: VecDeque<SeriesChunks>,
     ended: bool,
+    /// What had been emitted when it joined.
+    behind: Option<SeriesHash>,
 }
 
 impl Merge {
     /// A merge of this many sources, all empty and open.
     #[must_use]
     pub fn new(sources: usize) -> Self {
-        Self { sources: (0..sources).map(|_| Source { queue: VecDeque::new(), ended: false }).collect() }
+        let mut merge = Self { sources: Vec::with_capacity(sources), emitted: None };
+        (0..sources).for_each(|_| merge.join());
+        merge
+    }
+
+    /// Adds a source, empty and open. It begins from the start; what it gives of what was emitted is dropped.
+    pub fn join(&mut self) {
+        self.sources.push(Source { queue: VecDeque::new(), ended: false, behind: self.emitted });
     }
 
     /// The sources that must be fed or ended before anything more can be emitted.
@@ -34,10 +45,14 @@ impl Merge {
 
     /// Adds a source's next batch. Unknown sources are ignored.
     pub fn feed(&mut self, source: usize, batch: Vec<SeriesChunks>) {
-        match self.sources.get_mut(source) {
-            Some(source) if source.queue.is_empty() => source.queue = batch.into(),
-            Some(source) => source.queue.extend(batch),
-            None => {}
+        let Some(source) = self.sources.get_mut(source) else { return };
+        let mut batch = VecDeque::from(batch);
+        if let Some(behind) = source.behind {
+            batch.drain(..batch.partition_point(|series| series.hash <= behind));
+        }
+        match source.queue.is_empty() {
+            true => source.queue = batch,
+            false => source.queue.extend(batch),
         }
     }
 
@@ -57,11 +72,13 @@ impl Merge {
     /// Emits all that can be emitted without reading on, replicas joined.
     pub fn drain(&mut self) -> Vec<SeriesChunks> {
         if let [only] = &mut self.sources[..] {
+            self.emitted = only.queue.back().map(|series| series.hash).or(self.emitted);
             return std::mem::take(&mut only.queue).into();
         }
         let mut out = Vec::new();
         while self.wants().next().is_none() {
             let Some(lowest) = self.sources.iter().filter_map(|s| s.queue.front()).map(|s| s.hash).min() else { break };
+            self.emitted = Some(lowest);
             let mut joined: Option<SeriesChunks> = None;
             for source in &mut self.sources {
                 while source.queue.front().is_some_and(|s| s.hash == lowest) {
@@ -154,6 +171,34 @@ mod tests {
         (0..3).for_each(|source| merge.end(source));
         let out = merge.drain();
         assert_eq!((out.len(), out[0].newest.map(|s| s.t), out[0].chunks.len()), (1, Some(7), 1));
+    }
+
+    #[test]
+    fn one_that_joins_late_gives_what_has_not_been_emitted() {
+        let all = || sorted((0..30).map(|i| series(&format!("m{i}"), &[(0, 10, b"x")])).collect());
+        for (sources, given) in [(1, 10), (2, 10), (2, 30), (1, 0)] {
+            let mut merge = Merge::new(sources);
+            (0..sources).for_each(|source| merge.feed(source, all()[..given].to_vec()));
+            let mut out = merge.drain();
+            assert_eq!(out.len(), given);
+            // The last one breaks off, and another begins.
+            merge.end(sources - 1);
+            merge.join();
+            for source in 0..sources - 1 {
+                merge.feed(source, all()[given..].to_vec());
+            }
+            for (part, ends) in [(..given / 2, false), (..30, true)] {
+                assert!(merge.drain().is_empty(), "it is waited for");
+                let batch = if ends { all()[given / 2..].to_vec() } else { all()[part].to_vec() };
+                merge.feed(sources, batch);
+            }
+            (0..=sources).for_each(|source| merge.end(source));
+            out.extend(merge.drain());
+            assert!(merge.is_done());
+            let hashes = |series: &[SeriesChunks]| series.iter().map(|s| s.hash).collect::<Vec<_>>();
+            assert_eq!(hashes(&out), hashes(&all()), "{sources} {given}");
+            assert!(out.iter().all(|s| s.chunks.len() == 1));
+        }
     }
 
     #[test]

@@ -29,8 +29,21 @@ pub struct Metrics {
     pub samples: Counter,
     /// Series read after merging replicas.
     pub series: Counter,
-    /// Ingesters that a complete answer did without.
+    /// Ingesters that were asked and whose answer did not come in time, or was an error.
     pub ingesters_missed: Counter,
+    /// Requests to ingesters.
+    pub ingesters_asked: Family<AskedLabels, Counter>,
+    /// Those of them that were made because another ingester failed, or kept the others waiting.
+    pub ingesters_asked_late: Counter,
+    /// Ingesters that are asked only where others are not enough, because they have not answered lately.
+    pub ingesters_suspended: Gauge,
+}
+
+/// Labels of requests to ingesters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AskedLabels {
+    /// `own`: in the zone of the querier, or in its process; `other`.
+    pub zone: &'static str,
 }
 
 /// Adds one to a gauge for as long as it lives.
@@ -62,13 +75,23 @@ impl Metrics {
             samples: Counter::default(),
             series: Counter::default(),
             ingesters_missed: Counter::default(),
+            ingesters_asked: Family::default(),
+            ingesters_asked_late: Counter::default(),
+            ingesters_suspended: Gauge::default(),
         };
         registry.register("queries", "Finished queries by kind and result", metrics.queries.clone());
         registry.register("query_duration_seconds", "Time from admission to answer of PromQL queries", metrics.duration.clone());
         registry.register("inflight_queries", "Queries that compute or wait for a turn", metrics.inflight.clone());
         registry.register("samples_read", "Samples decoded for queries", metrics.samples.clone());
         registry.register("series_read", "Series read for queries, replicas merged", metrics.series.clone());
-        registry.register("ingesters_missed", "Ingesters that a complete answer did without", metrics.ingesters_missed.clone());
+        registry.register("ingesters_missed", "Ingesters that were asked and that an answer did without", metrics.ingesters_missed.clone());
+        registry.register("ingesters_asked", "Requests to ingesters, in the own zone and in others", metrics.ingesters_asked.clone());
+        registry.register(
+            "ingesters_asked_late",
+            "Requests to ingesters because others failed or were late",
+            metrics.ingesters_asked_late.clone(),
+        );
+        registry.register("ingesters_suspended", "Ingesters that have not answered lately", metrics.ingesters_suspended.clone());
         metrics
     }
 }

@@ -15,7 +15,7 @@ use crate::blocks::{Catalog, Store};
 use crate::cardinality::SeriesCounter;
 use crate::config::Config;
 use crate::directory::Directory;
-use crate::ingesters::{Ingesters, Shards};
+use crate::ingesters::{Home, Ingesters, Shards};
 use crate::metrics::Metrics;
 use crate::queryable::Sources;
 use crate::runner::Runner;
@@ -33,6 +33,8 @@ pub struct Deps {
     pub snapshot: watch::Receiver<Arc<ClusterSnapshot>>,
     /// Clients of ingesters.
     pub ingesters: Arc<dyn IngesterPool>,
+    /// Where this process is.
+    pub home: Home,
     /// Copies of each series.
     pub replication_factor: usize,
     /// Limits of tenants.
@@ -61,8 +63,8 @@ impl Querier {
         // Without an object store, ingesters are the only ones for ever.
         let lookback_ms = if deps.blocks.is_some() { config.shard_lookback_ms() } else { 0 };
         let shards = Shards { limits: deps.limits.clone(), clock: Arc::clone(&deps.clock), lookback_ms };
-        let ingesters =
-            Ingesters::new(deps.snapshot, deps.ingesters, deps.replication_factor, shards, config.straggler_wait(), metrics.clone());
+        let (copies, wait) = (deps.replication_factor, config.straggler_wait());
+        let ingesters = Ingesters::new(deps.snapshot, deps.ingesters, copies, shards, deps.home, wait, metrics.clone());
         let store = deps.blocks.map(|cache| {
             let catalog = Catalog::new(cache.bucket().clone(), Arc::clone(&deps.clock), config.bucket_index_refresh());
             Store::new(catalog, cache, CpuPool::new(BLOCK_READERS, deps.tasks.clone()), deps.limits.clone())

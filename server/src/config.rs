@@ -38,7 +38,8 @@ pub struct Config {
     pub coordinators: String,
     /// Name of this instance, unique per role and stable over restarts; empty takes the host's name.
     pub instance_id: String,
-    /// Failure domain of this instance: replicas of a series are spread over zones.
+    /// What may be lost at once with this instance, as a data centre: copies of a series lie in different zones, and queries ask their own first. `default` is none: the instance counts as a
+    /// zone of its own. With fewer zones than copies, writes need more of those there are: `docs/ingester.md`.
     pub zone: String,
     /// `host:port` at which others reach the gRPC listener; empty takes the listen address.
     pub advertise: String,

@@ -11,21 +11,23 @@ fn key(name: &str) -> MemberKey {
 
 /// Ingesters `a0 a1 b0 b1 …`, two in each of so many zones, all ACTIVE.
 fn cluster(zones: usize) -> State {
+    of(["a", "b", "c"].iter().take(zones).flat_map(|zone| (0..2).map(move |n| (format!("{zone}{n}"), *zone))))
+}
+
+/// These ingesters, by id and zone, all ACTIVE.
+fn of<'a>(ingesters: impl IntoIterator<Item = (String, &'a str)>) -> State {
     let mut state = State::default();
-    for zone in ["a", "b", "c"].iter().take(zones) {
-        for n in 0..2 {
-            let id = InstanceId::new(&format!("{zone}{n}")).unwrap();
-            let (address, zone) = ("h:1".to_owned(), (*zone).to_owned());
-            state.apply(Command::Register {
-                id,
-                role: Role::Ingester,
-                address,
-                zone,
-                state: InstanceState::Active,
-                now_ms: 0,
-                version: String::new(),
-            });
-        }
+    for (id, zone) in ingesters {
+        state.apply(Command::Register {
+            id: InstanceId::new(&id).unwrap(),
+            role: Role::Ingester,
+            address: "h:1".to_owned(),
+            zone: zone.to_owned(),
+            state: InstanceState::Active,
+            empty: false,
+            now_ms: 0,
+            version: String::new(),
+        });
     }
     state
 }
@@ -50,7 +52,7 @@ fn the_dead_are_forgotten_when_every_other_zone_is_complete() {
     let a1 = epoch(&state, "a1");
     let mut without = state.clone();
     without.apply(Command::Deregister { member: key("a1"), epoch: a1 });
-    assert_eq!(check(&without, &key("a0"), 3), Err(NotSafe::LastOfZone("a".to_owned())), "but its last one stays");
+    assert_eq!(check(&without, &key("a0"), 3), Err(NotSafe::LastOf("zone a".to_owned())), "but its last one stays");
     expire(&mut state, "b0");
     for name in ["a0", "a1", "b0"] {
         assert!(matches!(check(&state, &key(name), 3), Err(NotSafe::OtherMissing { .. })), "{name}");
@@ -73,6 +75,43 @@ fn where_samples_may_be_nowhere_else_nobody_is_forgotten() {
     let mut state = cluster(1);
     expire(&mut state, "a0");
     assert!(check(&state, &key("a0"), 3).is_err(), "no other zone is no complete zone");
+}
+
+#[test]
+fn without_zones_each_is_one_of_its_own() {
+    let without_zones = |count| of((0..count).map(|n| (format!("i{n}"), ring::UNZONED)));
+    let mut state = without_zones(3);
+    expire(&mut state, "i0");
+    assert_eq!(check(&state, &key("i0"), 3), Err(NotSafe::LastOf("ingester i0".to_owned())));
+    let mut state = without_zones(4);
+    expire(&mut state, "i0");
+    assert_eq!(check(&state, &key("i0"), 3), Ok(()));
+    expire(&mut state, "i1");
+    assert!(matches!(check(&state, &key("i0"), 3), Err(NotSafe::OtherMissing { .. })));
+}
+
+#[test]
+fn who_came_from_another_zone_may_have_shared_with_those_of_its_own() {
+    let after_moving = |moved: &str| {
+        let mut state = cluster(3);
+        let register = |zone: &str, now_ms| Command::Register {
+            id: InstanceId::new(moved).unwrap(),
+            role: Role::Ingester,
+            address: "h:1".to_owned(),
+            zone: zone.to_owned(),
+            state: InstanceState::Active,
+            empty: false,
+            now_ms,
+            version: String::new(),
+        };
+        state.apply(register("b", 7));
+        state.apply(register("a", 8));
+        expire(&mut state, "a0");
+        expire(&mut state, "a1");
+        check(&state, &key("a0"), 3)
+    };
+    assert!(matches!(after_moving("a1"), Err(NotSafe::OtherMissing { .. })));
+    assert!(matches!(after_moving("a0"), Err(NotSafe::OtherMissing { .. })));
 }
 
 #[test]

@@ -13,6 +13,7 @@ fn register(role: Role, name: &str) -> Command {
         address: "127.0.0.1:9095".to_owned(),
         zone: "a".to_owned(),
         state: InstanceState::Active,
+        empty: false,
         now_ms: 1_000,
         version: String::new(),
     }
@@ -155,6 +156,33 @@ fn read_only_by_order_holds_over_restarts_and_expiry() {
     assert_eq!(shown(&state), Unhealthy);
     state.apply(Command::Revive { member: member.clone(), epoch: again });
     assert_eq!(shown(&state), Active);
+}
+
+#[test]
+fn who_comes_from_another_zone_or_without_its_disk_is_known_by_it() {
+    let mut state = State::default();
+    let mut register = |zone: &str, empty, now_ms| {
+        state.apply(Command::Register {
+            id: InstanceId::new("a").unwrap(),
+            role: Role::Ingester,
+            address: "h:1".to_owned(),
+            zone: zone.to_owned(),
+            state: InstanceState::Active,
+            empty,
+            now_ms,
+            version: String::new(),
+        });
+        let instance = &state.get(&member(Role::Ingester, "a")).unwrap().instance;
+        let (epoch, seen) = (instance.epoch, (instance.moved_at_ms, instance.emptied_at_ms));
+        if now_ms == 60 {
+            state.apply(Command::SetState { member: member(Role::Ingester, "a"), epoch, state: InstanceState::Gone });
+        }
+        seen
+    };
+    assert_eq!([register("x", true, 10), register("x", false, 20)], [(0, 0), (0, 0)], "the first time there was nothing to lose");
+    assert_eq!([register("y", false, 30), register("y", false, 40)], [(30, 0), (30, 0)]);
+    assert_eq!([register("y", true, 50), register("x", false, 60)], [(30, 50), (60, 50)]);
+    assert_eq!(register("z", true, 70), (0, 0), "what it had is in the object store");
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn ingester(name: &str) -> Registration {
         address: "127.0.0.1:9095".to_owned(),
         zone: "a".to_owned(),
         state: InstanceState::Active,
+        empty: false,
     }
 }
 

@@ -43,6 +43,7 @@ fn register(index: u64, name: &str) -> Entry<Types> {
         address: "127.0.0.1:9095".to_owned(),
         zone: "a".to_owned(),
         state: InstanceState::Joining,
+        empty: false,
         now_ms: 5,
         version: String::new(),
     };

@@ -137,6 +137,8 @@ pub(crate) fn cluster(behaviours: &[Behaviour]) -> (Arc<FakePool>, ClusterSnapsh
         state: InstanceState::Active,
         epoch: 1,
         registered_at_ms: 0,
+        moved_at_ms: 0,
+        emptied_at_ms: 0,
     };
     let snapshot = ClusterSnapshot { cluster_id: "c".into(), version: 1, instances: (0..behaviours.len()).map(instance).collect() };
     (Arc::new(FakePool(pool)), snapshot)

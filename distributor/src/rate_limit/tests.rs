@@ -53,6 +53,8 @@ fn distributors(states: &[InstanceState]) -> ClusterSnapshot {
         state: *state,
         epoch: i as u64,
         registered_at_ms: 0,
+        moved_at_ms: 0,
+        emptied_at_ms: 0,
     };
     ClusterSnapshot { version: 1, instances: states.iter().enumerate().map(instance).collect(), ..ClusterSnapshot::default() }
 }

@@ -56,6 +56,8 @@ fn instance(address: &str) -> Instance {
         state: InstanceState::Active,
         epoch: 1,
         registered_at_ms: 0,
+        moved_at_ms: 0,
+        emptied_at_ms: 0,
     }
 }
 

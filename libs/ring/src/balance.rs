@@ -1,4 +1,4 @@
-//! Moves tokens a little, so that all instances of a zone own the same. Pure, and the same on every machine: sums, products and quotients of IEEE numbers in a fixed order.
+//! Moves tokens a little, so that all instances of a domain own the same. Pure, and the same on every machine: sums, products and quotients of IEEE numbers in a fixed order.
 //!
 //! Numbered instances without gaps own the same anyway ([`crate::spread`]), and nothing is moved. Where numbers are missing or ids have none, shares vary by some
 //! percent. Then each instance gets a weight, and each boundary between two of them moves towards the one with the lower weight, by the difference of the weights
@@ -11,7 +11,7 @@ use crate::replication::{Member, replica_sets};
 /// How far shares may be from the mean; only what is beyond is corrected.
 const TOLERATED: f64 = 0.005;
 
-/// The same where keys do not have one replica in each zone. There a join changes shares unevenly, and evening out moves more.
+/// The same where keys do not have one replica in each domain. There a join changes shares unevenly, and evening out moves more.
 const TOLERATED_IN_ALL: f64 = 0.05;
 
 /// Each round takes away at least half of the deviation.
@@ -20,22 +20,22 @@ const ROUNDS: usize = 12;
 /// A boundary moves by less than half of an interval, so that the order of tokens stays.
 const MAX_SHIFT: f64 = 0.45;
 
-/// Bounds a weight where shares cannot be equal: one instance of a zone of its own beside a zone of ten.
+/// Bounds a weight where shares cannot be equal: one instance in a zone beside ten in another.
 const MAX_WEIGHT: f64 = 0.3;
 
-/// Balances the virtual nodes of one zone, of which each key has one replica. They ascend by token and tie.
-pub(crate) fn balance_zone(nodes: &mut [Member]) {
+/// Balances the virtual nodes of one domain, of which each key has one replica. They ascend by token and tie.
+pub(crate) fn balance_domain(nodes: &mut [Member]) {
     let mut ring = Boundaries::of(nodes);
     let mean = ring.total() / ring.weights.len() as f64;
     ring.even_out(0.25, TOLERATED, |ring| ring.first_shares(mean));
     ring.apply(nodes);
 }
 
-/// Balances all virtual nodes where zones are too few or too many for one replica in each: by the replicas that keys then have.
+/// Balances all virtual nodes where domains are too many for one replica in each: by the replicas that keys then have.
 pub(crate) fn balance_all(nodes: &mut [Member], replication_factor: usize) {
     let mut ring = Boundaries::of(nodes);
     let mut shifted = nodes.to_vec();
-    let replicas = replication_factor.min(ring.weights.len());
+    let replicas = replication_factor;
     let mean = ring.total() * replicas as f64 / ring.weights.len() as f64;
     // Of what an instance owns, a boundary of its own changes but the part that it holds as the first.
     ring.even_out(0.25 * replicas as f64, TOLERATED_IN_ALL, |ring| {

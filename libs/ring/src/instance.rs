@@ -140,7 +140,7 @@ pub struct Instance {
     pub role: Role,
     /// `host:port` of its gRPC listener, as others reach it.
     pub address: String,
-    /// Its failure domain.
+    /// Its zone; [`crate::UNZONED`] if it was given none.
     pub zone: String,
     /// Its state.
     pub state: InstanceState,
@@ -150,4 +150,12 @@ pub struct Instance {
     /// Wall time of its registration, milliseconds since the epoch. Who reads a tenant's shard asks those in addition that registered within the look-back ([`crate::Ring::readers_of`]), which is
     /// hours: clocks may differ by minutes.
     pub registered_at_ms: i64,
+    /// Wall time of the registration by which it came from another zone, milliseconds since the epoch; 0 if it never did. What it held before may have its only other copy in
+    /// the zone where it is now, so a read that could still need that counts it as a domain of its own ([`crate::ReadQuorum`]).
+    #[serde(default)]
+    pub moved_at_ms: i64,
+    /// Wall time of the registration by which it came back without what it held, as with a new disk, milliseconds since the epoch; 0 if it never did. While that could still be needed,
+    /// reads ask everyone, because its zone is no replacement for another that has missed something.
+    #[serde(default)]
+    pub emptied_at_ms: i64,
 }

@@ -9,13 +9,13 @@
 //! | 3 | 2 | 1 |
 //! | 5 | 3 | 2 |
 //!
-//! The quorum is that of RF, not of the replicas that happen to exist: with two instances at RF 3 both must take a write, with one
+//! The quorum is that of RF, not of the replicas that happen to exist: in two failure domains at RF 3 both must take a write, in one
 //! nothing is acknowledged.
 
 pub mod read;
 pub mod write;
 
-pub use read::ReadQuorum;
+pub use read::{Reach, ReadQuorum};
 pub use write::{WritePlan, WriteQuorum, WriteTarget};
 
 /// How many replicas must take a sample before it is acknowledged.

@@ -9,19 +9,21 @@ pub(crate) struct Member {
     /// Who comes first at one token: the lowest.
     pub(crate) tie: u64,
     pub(crate) instance: InstanceIndex,
-    pub(crate) zone: u32,
+    pub(crate) domain: u32,
 }
 
 /// Calls `emit` with every token and the replicas of the keys that end there, descending by token. `members` ascend by token, then by `tie`.
 ///
-/// Clockwise from the token: the first instance of each zone, until there are as many as the replication factor asks for; if there are too
-/// few zones, then the next instances of any zone. Therefore a join adds the joined instance to some sets and changes nothing else, and
-/// a leave puts one other in its place.
+/// Clockwise from the token: the first instance of each failure domain, until there are as many as the replication factor asks for. Therefore a join
+/// adds the joined instance to some sets and changes nothing else, and a leave puts one other in its place.
 ///
-/// Going counter-clockwise instead, the nearest zones and instances are two short lists in which the node just met moves to the front:
-/// the cost per node is O(replication factor), however unevenly instances are spread over zones.
+/// Where there are fewer domains, sets are smaller: a second replica in one domain would count for a quorum, and a read that does without that domain would miss
+/// what was acknowledged.
+///
+/// Going counter-clockwise instead, the nearest domains are a short list in which the node just met moves to the front: the cost per node is
+/// O(replication factor), however unevenly instances are spread over domains.
 pub(crate) fn replica_sets(members: &[Member], replication_factor: usize, mut emit: impl FnMut(u64, &[InstanceIndex])) {
-    let mut sweep = Sweep { replication_factor, by_zone: Vec::new(), by_instance: Vec::new(), replicas: Vec::new() };
+    let mut sweep = Sweep { replication_factor, nearest: Vec::new(), replicas: Vec::new() };
     // The first turn only learns what lies beyond the end of the list: the ring has no end.
     for member in members.iter().rev() {
         sweep.meet(*member);
@@ -38,36 +40,24 @@ pub(crate) fn replica_sets(members: &[Member], replication_factor: usize, mut em
 
 struct Sweep {
     replication_factor: usize,
-    /// The nearest instance of each of the nearest zones, nearest first.
-    by_zone: Vec<Member>,
-    /// The nearest instances, nearest first.
-    by_instance: Vec<Member>,
+    /// The nearest instance of each of the nearest domains, nearest first.
+    nearest: Vec<Member>,
     replicas: Vec<InstanceIndex>,
 }
 
 impl Sweep {
     fn meet(&mut self, member: Member) {
-        to_front(&mut self.by_zone, member, self.replication_factor, |other| other.zone == member.zone);
-        to_front(&mut self.by_instance, member, self.replication_factor, |other| other.instance == member.instance);
+        if let Some(place) = self.nearest.iter().position(|other| other.domain == member.domain) {
+            self.nearest.remove(place);
+        }
+        self.nearest.insert(0, member);
+        self.nearest.truncate(self.replication_factor);
     }
 
     fn replicas(&mut self) -> &[InstanceIndex] {
         self.replicas.clear();
-        self.replicas.extend(self.by_zone.iter().map(|nearest| nearest.instance));
-        for nearest in &self.by_instance {
-            if self.replicas.len() < self.replication_factor && !self.replicas.contains(&nearest.instance) {
-                self.replicas.push(nearest.instance);
-            }
-        }
+        self.replicas.extend(self.nearest.iter().map(|nearest| nearest.instance));
         self.replicas.sort_unstable();
         &self.replicas
     }
-}
-
-fn to_front(nearest: &mut Vec<Member>, member: Member, limit: usize, same: impl Fn(&Member) -> bool) {
-    if let Some(place) = nearest.iter().position(same) {
-        nearest.remove(place);
-    }
-    nearest.insert(0, member);
-    nearest.truncate(limit);
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::domain::{self, Domain};
 use crate::instance::{Instance, InstanceState, Role};
 use crate::shard;
 use crate::snapshot::ClusterSnapshot;
@@ -15,7 +16,7 @@ pub type InstanceIndex = u32;
 
 /// The instances that hold a key, ascending by index; which of them comes first means nothing.
 ///
-/// Fewer than the replication factor only if there are fewer instances. Their zones differ if there are at least as many zones.
+/// They are in different failure domains ([`crate::Domain`]); fewer than the replication factor only if there are fewer domains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicaSet {
     /// Equal sets of one ring have equal numbers, from 0 to [`Ring::set_count`] (exclusive).
@@ -170,13 +171,10 @@ impl Ring {
         self.topology.node_count()
     }
 
-    /// How many failure domains the instances are in.
+    /// The failure domains that the instances are in, ascending.
     #[must_use]
-    pub fn zone_count(&self) -> usize {
-        let mut zones: Vec<&str> = self.instances.iter().map(|i| i.zone.as_str()).collect();
-        zones.sort_unstable();
-        zones.dedup();
-        zones.len()
+    pub fn domains(&self) -> Vec<Domain<'_>> {
+        domain::distinct(self.instances.iter())
     }
 }
 

@@ -1,9 +1,8 @@
 //! All instances at one version.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
+use crate::domain::{self, Domain};
 use crate::instance::{Instance, InstanceState, Role};
 
 /// What the coordinator knows about the cluster at one version. Roles work on with the last one that they saw.
@@ -23,21 +22,20 @@ impl ClusterSnapshot {
         self.instances.iter().filter(move |instance| instance.role == role)
     }
 
-    /// The zone that would have no ingester any more without this one, if there would be fewer zones than copies then and are not now. Copies would come to lie two in a zone; and
-    /// when the zone is back, a read may do without a whole zone that has both.
+    /// The failure domain that would have no ingester any more without this one, if there would be fewer domains than copies then and are not now: series would have a copy less.
     #[must_use]
-    pub fn zone_emptied_without(&self, ingester: &str, copies: usize) -> Option<&str> {
+    pub fn domain_emptied_without(&self, ingester: &str, copies: usize) -> Option<Domain<'_>> {
         let here = || self.of_role(Role::Ingester).filter(|instance| instance.state != InstanceState::Gone);
-        let zone = here().find(|instance| instance.id.as_str() == ingester)?.zone.as_str();
-        let zones: BTreeSet<&str> = here().map(|instance| instance.zone.as_str()).collect();
-        let alone = here().filter(|instance| instance.zone == zone).count() == 1;
-        (copies > 1 && alone && zones.len() == copies).then_some(zone)
+        let leaving = here().find(|instance| instance.id.as_str() == ingester)?.domain();
+        let alone = here().filter(|instance| instance.domain() == leaving).count() == 1;
+        (copies > 1 && alone && domain::count(here()) == copies).then_some(leaving)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::ClusterSnapshot;
+    use crate::domain::Domain;
     use crate::instance::{Instance, InstanceState};
     use crate::ring::tests::instance;
 
@@ -49,15 +47,15 @@ mod tests {
     fn the_last_of_a_zone_is_told_where_zones_are_as_many_as_copies() {
         let all = vec![instance("a-0", "a"), instance("a-1", "a"), instance("b-0", "b"), instance("c-0", "c")];
         let three = snapshot(all.clone());
-        assert_eq!(three.zone_emptied_without("c-0", 3), Some("c"));
-        assert_eq!(three.zone_emptied_without("a-0", 3), None, "another one stays");
-        assert_eq!(three.zone_emptied_without("c-0", 1), None, "one copy is in one zone");
-        assert_eq!(three.zone_emptied_without("nobody", 3), None);
+        assert_eq!(three.domain_emptied_without("c-0", 3), Some(Domain::Zone("c")));
+        assert_eq!(three.domain_emptied_without("a-0", 3), None, "another one stays");
+        assert_eq!(three.domain_emptied_without("c-0", 1), None, "one copy is in one zone");
+        assert_eq!(three.domain_emptied_without("nobody", 3), None);
         let mut gone = all.clone();
         gone[1].state = InstanceState::Gone;
-        assert_eq!(snapshot(gone).zone_emptied_without("a-0", 3), Some("a"), "the other one holds nothing any more");
+        assert_eq!(snapshot(gone).domain_emptied_without("a-0", 3), Some(Domain::Zone("a")), "the other one holds nothing any more");
         let four: Vec<Instance> = all.into_iter().chain([instance("d-0", "d")]).collect();
-        assert_eq!(snapshot(four.clone()).zone_emptied_without("d-0", 3), None, "three zones are left");
-        assert_eq!(snapshot(four[..3].to_vec()).zone_emptied_without("b-0", 3), None, "there are not enough zones as it is");
+        assert_eq!(snapshot(four.clone()).domain_emptied_without("d-0", 3), None, "three zones are left");
+        assert_eq!(snapshot(four[..3].to_vec()).domain_emptied_without("b-0", 3), None, "there are not enough zones as it is");
     }
 }

@@ -1,13 +1,14 @@
 //! Which instances hold which keys, computed once per change of members. Pure.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 use hashring::HashRing;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::balance::{balance_all, balance_zone};
+use crate::balance::{balance_all, balance_domain};
+use crate::domain;
 use crate::instance::{Instance, InstanceState};
 use crate::replication::{Member, replica_sets};
 use crate::ring::{InstanceIndex, ReplicaSet};
@@ -47,15 +48,14 @@ impl Topology {
         Self::build(instances, members, self.replication_factor, Arc::clone(&self.spread), TOKENS_PER_INSTANCE_OF_SHARD)
     }
 
-    /// The topology without READ_ONLY instances, whose keys the next ones take; `None` if there are none of them. A read may do without whole zones
-    /// where there are as many as replicas ([`crate::ReadQuorum`]), so what remains must be spread over as many, too, and it must be enough for
-    /// all replicas; if it is not, `None`: then the others are the quorum.
+    /// The topology without READ_ONLY instances, whose keys the next ones take; `None` if there are none of them, or if replicas would be fewer without them: then the others
+    /// are the quorum.
     pub(crate) fn writable(&self, instances: &[Instance]) -> Option<Self> {
         let of = |index: &InstanceIndex| instances.get(*index as usize);
         let left: Arc<[InstanceIndex]> =
             self.members.iter().copied().filter(|i| of(i).is_some_and(|i| i.state != InstanceState::ReadOnly)).collect();
-        let zones = |members: &[InstanceIndex]| members.iter().filter_map(of).map(|i| i.zone.as_str()).collect::<BTreeSet<_>>().len();
-        let too_few = || left.len() < self.replication_factor || zones(&left) < zones(&self.members).min(self.replication_factor);
+        let replicas = |members: &[InstanceIndex]| domain::count(members.iter().filter_map(of)).min(self.replication_factor);
+        let too_few = || replicas(&left) < replicas(&self.members);
         if left.len() == self.members.len() || too_few() {
             return None;
         }
@@ -115,7 +115,7 @@ impl Topology {
     }
 }
 
-/// All virtual nodes, ascending by token, balanced. The order of several at one token is drawn for each token. If keys have one replica only, all is one zone.
+/// All virtual nodes, ascending by token, balanced. The order of several at one token is drawn for each token. If keys have one replica only, all is one domain.
 pub(crate) fn by_token(
     instances: &[Instance],
     members: &[InstanceIndex],
@@ -123,20 +123,18 @@ pub(crate) fn by_token(
     spread: &Spread,
     tokens_of_each: usize,
 ) -> Vec<Member> {
-    let mut zones: Vec<&str> = members.iter().filter_map(|index| instances.get(*index as usize)).map(|i| i.zone.as_str()).collect();
-    zones.sort_unstable();
-    zones.dedup();
+    let domains = domain::distinct(members.iter().filter_map(|index| instances.get(*index as usize)));
     let mut nodes = Vec::with_capacity(members.len() * tokens_of_each);
     for &index in members {
         let Some(instance) = instances.get(index as usize) else { continue };
-        let zone = if replication_factor == 1 { 0 } else { zones.partition_point(|zone| *zone < instance.zone.as_str()) as u32 };
+        let domain = if replication_factor == 1 { 0 } else { domains.partition_point(|domain| *domain < instance.domain()) as u32 };
         let id_hash = xxh3_64(instance.id.as_str().as_bytes());
         let own = tokens(&instance.id, spread);
-        nodes.extend(own.iter().take(tokens_of_each).map(|&token| Member { token, tie: tie(token, id_hash), instance: index, zone }));
+        nodes.extend(own.iter().take(tokens_of_each).map(|&token| Member { token, tie: tie(token, id_hash), instance: index, domain }));
     }
-    if replication_factor == 1 || zones.len() == replication_factor {
-        nodes.sort_unstable_by_key(|node| (node.zone, node.token, node.tie, node.instance));
-        nodes.chunk_by_mut(|a, b| a.zone == b.zone).for_each(balance_zone);
+    if domains.len() <= replication_factor || replication_factor == 1 {
+        nodes.sort_unstable_by_key(|node| (node.domain, node.token, node.tie, node.instance));
+        nodes.chunk_by_mut(|a, b| a.domain == b.domain).for_each(balance_domain);
         nodes.sort_unstable_by_key(|node| (node.token, node.tie, node.instance));
     } else {
         nodes.sort_unstable_by_key(|node| (node.token, node.tie, node.instance));

@@ -18,10 +18,12 @@ pub struct Registration {
     pub role: Role,
     /// `host:port` of its gRPC listener.
     pub address: String,
-    /// Its failure domain.
+    /// Its zone.
     pub zone: String,
     /// Its first state.
     pub state: InstanceState,
+    /// It has nothing of what it may have held before.
+    pub empty: bool,
 }
 
 /// The right to be a member for a while. Lives in the leader's memory; renewals are not logged.

@@ -197,6 +197,7 @@ impl CoordinatorClient for GrpcCoordinatorClient {
             zone: registration.zone,
             state: registration.state.as_str().to_owned(),
             version: runtime::build_info::VERSION.to_owned(),
+            empty: registration.empty,
         };
         let answer = self.call(message, |mut client, request| async move { client.register(request).await }).await?;
         if !self.cluster.learn(&answer.cluster_id) {

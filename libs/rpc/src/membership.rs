@@ -156,6 +156,8 @@ impl Member {
                     let Registration { id, role, state, .. } = &self.registration;
                     tracing::info!(%id, %role, epoch = lease.epoch, state = state.as_str(), "registered with the coordinator");
                     self.heard(Some(lease.epoch), *state);
+                    // What it takes from now on it has.
+                    self.registration.empty = false;
                     return Some(lease);
                 }
                 Err(error) => tracing::warn!(%error, retry_in = ?pause, "registration with the coordinator failed"),

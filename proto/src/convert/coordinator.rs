@@ -55,6 +55,8 @@ pub fn instance_to_wire(instance: &Instance) -> wire::Instance {
         state: instance.state.as_str().to_owned(),
         epoch: instance.epoch,
         registered_at_ms: instance.registered_at_ms,
+        moved_at_ms: instance.moved_at_ms,
+        emptied_at_ms: instance.emptied_at_ms,
     }
 }
 
@@ -68,6 +70,8 @@ pub fn instance_from_wire(message: wire::Instance) -> Result<Instance, InvalidMe
         state: state_from_wire(&message.state)?,
         epoch: message.epoch,
         registered_at_ms: message.registered_at_ms,
+        moved_at_ms: message.moved_at_ms,
+        emptied_at_ms: message.emptied_at_ms,
     })
 }
 
@@ -106,6 +110,8 @@ mod tests {
             state,
             epoch,
             registered_at_ms: 1_700_000_000_000,
+            moved_at_ms: 1_600_000_000_000,
+            emptied_at_ms: 1_500_000_000_000,
         });
         ClusterSnapshot { cluster_id: "c".to_owned(), version: 9, instances: instances.collect() }
     }

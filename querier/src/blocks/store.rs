@@ -161,7 +161,8 @@ impl Store {
         if candidates.is_empty() {
             return Ok(Vec::new());
         }
-        let held = ingesters.ask(&ctx.tenant, |client| {
+        // Those of a zone that is not read are worth knowing, too: they need not be read from the store.
+        let held = ingesters.ask_everyone(&ctx.tenant, |client| {
             let ctx = ctx.clone();
             async move { client.held_blocks(&ctx, min_t, max_t).await }
         });

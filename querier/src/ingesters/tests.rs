@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,7 +8,7 @@ use futures::StreamExt;
 use limits::{Limits, LimitsProvider, Overrides};
 use model::{Chunk, ChunkEncoding, Labels, Matcher, Metadata, PushReport, SeriesChunks, TenantId};
 use prometheus_client::registry::Registry;
-use ring::{ClusterSnapshot, Instance, InstanceId, InstanceState, Role};
+use ring::{ClusterSnapshot, Instance, InstanceId, InstanceState, Role, UNZONED};
 use rpc::{
     CallContext, ExemplarSeries, IngesterClient, IngesterPool, LabelNamesRequest, LabelValuesRequest, PushSlice, RpcError, RpcErrorKind,
     SelectStream, SeriesRequest, StreamSelectRequest,
@@ -15,11 +16,11 @@ use rpc::{
 use runtime::{Deadline, ManualClock};
 use tokio::sync::{mpsc, watch};
 
-use super::{Ingesters, Shards};
+use super::{Home, Ingesters, Shards};
 use crate::metrics::Metrics;
 
 /// How a fake ingester behaves.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Behaviour {
     Fine,
     Refuses,
@@ -31,10 +32,12 @@ enum Behaviour {
     OverLimit,
 }
 
-struct Fake(Behaviour, Vec<SeriesChunks>);
+/// Its behaviour, what it has, and how many requests it got.
+struct Fake(Behaviour, Vec<SeriesChunks>, AtomicUsize);
 
 impl Fake {
     async fn answer(&self) -> Result<(), RpcError> {
+        self.2.fetch_add(1, Ordering::Relaxed);
         match self.0 {
             Behaviour::Refuses => Err(RpcError::unavailable("connection refused")),
             Behaviour::Hangs => std::future::pending().await,
@@ -92,7 +95,16 @@ impl IngesterClient for Fake {
     }
 }
 
+#[derive(Clone)]
 struct Pool(HashMap<String, Arc<Fake>>);
+
+impl Pool {
+    /// Who was asked since the last time.
+    fn asked(&self) -> Vec<usize> {
+        let asked = (0..self.0.len()).filter(|i| self.0[&format!("ingester-{i}")].2.swap(0, Ordering::Relaxed) > 0);
+        asked.collect()
+    }
+}
 
 impl IngesterPool for Pool {
     fn client(&self, instance: &Instance) -> Arc<dyn IngesterClient> {
@@ -108,12 +120,12 @@ fn series(n: usize) -> SeriesChunks {
 
 /// `holdings[i]` are the numbers of the series that ingester i holds.
 fn cluster(replication_factor: usize, members: &[(Behaviour, std::ops::Range<usize>)]) -> Ingesters {
-    cluster_in_zones(replication_factor, members, &["z"])
+    cluster_in_zones(replication_factor, members, &[UNZONED])
 }
 
 /// Ingester i is in the zone `zones[i % zones.len()]`.
 fn cluster_in_zones(replication_factor: usize, members: &[(Behaviour, std::ops::Range<usize>)], zones: &[&str]) -> Ingesters {
-    cluster_with(replication_factor, members, zones, None)
+    cluster_with(replication_factor, members, zones, None).0
 }
 
 /// One of them may be JOINING.
@@ -122,14 +134,14 @@ fn cluster_with(
     members: &[(Behaviour, std::ops::Range<usize>)],
     zones: &[&str],
     joining: Option<usize>,
-) -> Ingesters {
+) -> (Ingesters, Pool) {
     let mut pool = HashMap::new();
     let mut instances = Vec::new();
     for (i, (behaviour, holds)) in members.iter().enumerate() {
         let mut held: Vec<_> = holds.clone().map(series).collect();
         held.sort_by_key(|s| s.hash);
         let id = format!("ingester-{i}");
-        pool.insert(id.clone(), Arc::new(Fake(*behaviour, held)));
+        pool.insert(id.clone(), Arc::new(Fake(*behaviour, held, AtomicUsize::new(0))));
         instances.push(Instance {
             id: InstanceId::new(&id).unwrap(),
             role: Role::Ingester,
@@ -138,6 +150,8 @@ fn cluster_with(
             state: if joining == Some(i) { InstanceState::Joining } else { InstanceState::Active },
             epoch: 1,
             registered_at_ms: 0,
+            moved_at_ms: 0,
+            emptied_at_ms: 0,
         });
     }
     let (tx, snapshot) = watch::channel(Arc::new(ClusterSnapshot { cluster_id: "c".to_owned(), version: 1, instances }));
@@ -145,7 +159,10 @@ fn cluster_with(
     drop(tx);
     let metrics = Metrics::register(&mut Registry::default());
     let shards = Shards { limits: LimitsProvider::default(), clock: Arc::new(ManualClock::at(0)), lookback_ms: 0 };
-    Ingesters::new(snapshot, Arc::new(Pool(pool)), replication_factor, shards, Duration::from_millis(50), metrics)
+    let home = Home { zone: UNZONED.to_owned(), id: "querier".to_owned() };
+    let pool = Pool(pool);
+    let wait = Duration::from_millis(50);
+    (Ingesters::new(snapshot, Arc::new(pool.clone()), replication_factor, shards, home, wait, metrics), pool)
 }
 
 fn ctx() -> CallContext {
@@ -210,6 +227,71 @@ async fn two_missing_replicas_are_an_error_not_a_hole() {
     assert!(select(&ingesters).await.is_err(), "one at the start and one later are two");
 }
 
+/// Every series is in two of the three zones, as a quorum leaves it; which two changes from series to series.
+fn holdings(i: usize) -> Vec<SeriesChunks> {
+    (0..90).filter(|n| n % 3 != i % 3).map(series).collect()
+}
+
+/// Six ingesters in three zones, of which some are bad, and a querier in zone `a`. Each has what its zone has.
+fn zoned(bad: Behaviour, who: &[usize]) -> (Ingesters, Pool) {
+    let members: Vec<_> = (0..6).map(|i| (if who.contains(&i) { bad } else { Behaviour::Fine }, 0..0)).collect();
+    let (mut ingesters, mut pool) = cluster_with(3, &members, &["a", "b", "c"], None);
+    for (i, (behaviour, _)) in members.iter().enumerate() {
+        let mut held = holdings(i);
+        held.sort_by_key(|s| s.hash);
+        pool.0.insert(format!("ingester-{i}"), Arc::new(Fake(*behaviour, held, AtomicUsize::new(0))));
+    }
+    ingesters.pool = Arc::new(pool.clone());
+    ingesters.home = Home { zone: "a".to_owned(), id: "querier".to_owned() };
+    (ingesters, pool)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_own_zone_and_one_other_are_asked_and_the_others_take_turns() {
+    let (ingesters, pool) = zoned(Behaviour::Fine, &[]);
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        assert_eq!(select(&ingesters).await, Ok(90));
+        seen.push(pool.asked());
+    }
+    seen.sort();
+    assert_eq!(seen, [[0, 1, 3, 4], [0, 2, 3, 5]]);
+    assert_eq!(count_series(&ingesters).await, Ok(90));
+    assert_eq!(pool.asked().len(), 4);
+    let tenant = TenantId::anonymous();
+    let everyone = ingesters.ask_everyone(&tenant, |client| async move {
+        client.series(&ctx(), SeriesRequest { selectors: Vec::new(), min_t: 0, max_t: 1, limit: 0 }).await
+    });
+    assert_eq!(everyone.await.unwrap().len(), 6);
+    assert_eq!(pool.asked().len(), 6);
+    let count = |zone| ingesters.metrics.ingesters_asked.get_or_create(&crate::metrics::AskedLabels { zone }).get();
+    assert_eq!((count("own"), count("other"), ingesters.metrics.ingesters_asked_late.get()), (8, 10, 0));
+}
+
+/// Whatever goes wrong with one of those that are asked, and when, the zone that was left out stands in for it.
+#[tokio::test(start_paused = true)]
+async fn a_zone_that_was_left_out_stands_in() {
+    for bad in [Behaviour::Refuses, Behaviour::Hangs, Behaviour::FailsLate, Behaviour::StallsLate] {
+        for who in [vec![0], vec![1], vec![2], vec![0, 3]] {
+            let (ingesters, pool) = zoned(bad, &who);
+            for _ in 0..4 {
+                assert_eq!(select(&ingesters).await, Ok(90), "{bad:?} {who:?}");
+                if matches!(bad, Behaviour::Refuses | Behaviour::Hangs) {
+                    assert_eq!(count_series(&ingesters).await, Ok(90), "{bad:?} {who:?}");
+                }
+            }
+            let asked = pool.asked();
+            assert_eq!(asked, [0, 1, 2, 3, 4, 5], "{bad:?} {who:?}");
+            assert!(ingesters.metrics.ingesters_asked_late.get() > 0);
+        }
+        for who in [[0, 1], [1, 2], [3, 5]] {
+            let (ingesters, _) = zoned(bad, &who);
+            let done = tokio::time::timeout(Duration::from_secs(600), select(&ingesters)).await;
+            assert!(!matches!(done, Ok(Ok(_))), "{bad:?} {who:?}: two zones of three are not whole");
+        }
+    }
+}
+
 /// With a replica per zone, all ingesters of one zone may be gone: six ingesters, two of them in the lost zone.
 #[tokio::test(start_paused = true)]
 async fn a_whole_zone_may_be_missing() {
@@ -236,16 +318,16 @@ async fn without_replication_everyone_must_answer() {
 async fn one_that_is_joining_is_asked_when_it_is_needed() {
     let (fine, hangs, gone) = (Behaviour::Fine, Behaviour::Hangs, Behaviour::Refuses);
     let started = tokio::time::Instant::now();
-    let not_needed = cluster_with(3, &[(fine, 0..20), (hangs, 0..20), (fine, 0..20)], &["z"], Some(1));
+    let not_needed = cluster_with(3, &[(fine, 0..20), (hangs, 0..20), (fine, 0..20)], &[UNZONED], Some(1)).0;
     assert_eq!(select(&not_needed).await, Ok(20));
     assert_eq!(count_series(&not_needed).await, Ok(20));
     assert_eq!(started.elapsed(), Duration::ZERO, "nobody waits for it as for a straggler");
-    let needed = cluster_with(3, &[(fine, 0..20), (fine, 0..20), (gone, 0..20)], &["z"], Some(1));
+    let needed = cluster_with(3, &[(fine, 0..20), (fine, 0..20), (gone, 0..20)], &[UNZONED], Some(1)).0;
     assert_eq!(select(&needed).await, Ok(20));
     assert_eq!(count_series(&needed).await, Ok(20));
-    let too_few = cluster_with(3, &[(fine, 0..20), (gone, 0..20), (gone, 0..20)], &["z"], Some(1));
+    let too_few = cluster_with(3, &[(fine, 0..20), (gone, 0..20), (gone, 0..20)], &[UNZONED], Some(1)).0;
     assert!(select(&too_few).await.is_err());
-    let alone = cluster_with(1, &[(fine, 0..20), (fine, 20..40)], &["z"], Some(1));
+    let alone = cluster_with(1, &[(fine, 0..20), (fine, 20..40)], &[UNZONED], Some(1)).0;
     assert_eq!(select(&alone).await, Ok(40));
 }
 

@@ -90,6 +90,8 @@ fn cluster(rulers: &[&str]) -> Arc<ClusterSnapshot> {
         state: InstanceState::Active,
         epoch: 1,
         registered_at_ms: 0,
+        moved_at_ms: 0,
+        emptied_at_ms: 0,
     };
     Arc::new(ClusterSnapshot { cluster_id: "c".to_owned(), version: 1, instances: rulers.iter().map(ruler).collect() })
 }

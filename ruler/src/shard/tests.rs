@@ -13,6 +13,8 @@ fn cluster(names: impl IntoIterator<Item = String>) -> ClusterSnapshot {
         state: InstanceState::Active,
         epoch: 1,
         registered_at_ms: 0,
+        moved_at_ms: 0,
+        emptied_at_ms: 0,
     };
     ClusterSnapshot { cluster_id: "c".to_owned(), version: 1, instances: names.into_iter().map(ruler).collect() }
 }

@@ -25,6 +25,7 @@ impl Members {
                 address: parts.identity.advertise.clone(),
                 zone: parts.config.zone.clone(),
                 state,
+                empty: role == Role::Ingester && built.ingester.as_ref().is_some_and(ingester::Ingester::began_empty),
             };
             Membership::start(Arc::clone(&built.client), registration, Arc::clone(&parts.clock), &parts.tasks, parts.last.clone())
         };

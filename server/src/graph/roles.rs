@@ -145,6 +145,7 @@ pub(super) fn querier(
         tasks: parts.tasks.clone(),
         snapshot: watch.receiver(),
         ingesters: pool,
+        home: querier::Home { zone: config.zone.clone(), id: parts.identity.id.to_string() },
         replication_factor: config.replicas(),
         limits: parts.limits.clone(),
         blocks: Some(blocks),

@@ -29,15 +29,15 @@ pub(super) async fn status(State(admin): Shared) -> Response {
     }
 }
 
-/// `POST`: begins, or goes on. Refused to the last ingester of a zone, unless it is forced.
+/// `POST`: begins, or goes on. Refused where there would be fewer zones than copies, unless it is forced.
 pub(super) async fn prepare(state: Shared, headers: HeaderMap, Query(parameters): Query<Parameters>) -> Response {
     let State(admin) = &state;
     let begun = admin.ingester.as_ref().is_some_and(|ingester| ingester.departure().requested);
     let cluster = admin.watch.current();
-    match cluster.zone_emptied_without(admin.instance.as_str(), admin.config.replicas()) {
-        Some(zone) if !parameters.force && !begun => {
+    match cluster.domain_emptied_without(admin.instance.as_str(), admin.config.replicas()) {
+        Some(domain) if !parameters.force && !begun => {
             let text = format!(
-                "it is the last ingester of zone {zone}, and without that zone there are fewer zones than copies ({}): copies would not be spread as before. ?force=true does it all the same\n",
+                "without {domain} there are fewer failure domains than copies ({}), and series would have a copy less. ?force=true does it all the same\n",
                 admin.config.replicas()
             );
             (StatusCode::CONFLICT, text).into_response()

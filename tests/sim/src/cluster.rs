@@ -77,7 +77,7 @@ impl Cluster {
     /// Three members, or sometimes five, form a group, and everybody else comes.
     pub(crate) async fn start(premise: Premise) -> anyhow::Result<Arc<Self>> {
         let town = Town {
-            ingesters: (0..INGESTERS).map(|_| Ingester::new()).collect(),
+            ingesters: (0..INGESTERS).map(|i| Ingester::new(["a", "b", "c"][i % 3])).collect(),
             watchers: (0..=READER).map(|_| Watcher::new()).collect(),
             rings: BTreeMap::new(),
             samples: Samples::default(),

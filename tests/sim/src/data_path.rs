@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use ring::{ReadQuorum, Role, Verdict};
+use ring::{Reach, ReadQuorum, Role, Verdict};
 
-use crate::Premise;
 use crate::chance;
 use crate::cluster::{Cluster, DISTRIBUTORS, READER, distributor_place, ingester_place};
 use crate::ingester::Mode;
-use crate::member::COPIES;
 use crate::samples::{Read, Write};
 
 /// How long a reader waits for an ingester.
@@ -65,10 +63,6 @@ fn place(id: &str) -> usize {
 fn write(cluster: &Arc<Cluster>, d: usize) {
     let town = &mut *cluster.town.lock();
     let ring = &town.watchers[d].ring;
-    let zones: BTreeSet<&str> = ring.instances().iter().map(|instance| instance.zone.as_str()).collect();
-    if zones.len() < COPIES && cluster.premise != Premise::Forming {
-        return;
-    }
     let count = 1 + chance::below(4);
     let tokens: Vec<u64> = (0..count).map(|_| chance::next()).collect();
     let plan = ring.plan_write(tokens);
@@ -109,7 +103,10 @@ fn read(cluster: &Arc<Cluster>) {
     let town = &mut *cluster.town.lock();
     let ring = &town.watchers[READER].ring;
     let (mut quorum, version) = (ReadQuorum::new(ring), ring.version());
-    let asked = ReadQuorum::first_choice(ring, ring.members(), |_| false);
+    let turn = usize::try_from(chance::below(6)).unwrap_or(0);
+    let home = chance::pick(&ring.domains());
+    let reach = if chance::one_in(3) { Reach::Everyone } else { Reach::Enough { home, turn } };
+    let asked = quorum.first_choice(ring, ring.members(), reach, |_| false);
     let all: Vec<(u32, usize)> = (0..).zip(ring.instances().iter().map(|i| place(i.id.as_str()))).collect();
     for (index, _) in all.iter().filter(|(index, _)| !asked.contains(index)) {
         quorum.failed(*index);

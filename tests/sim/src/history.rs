@@ -164,6 +164,10 @@ impl History {
     }
 
     /// Counted.
+    pub(crate) fn moved(&self) {
+        self.0.lock().summary.moved += 1;
+    }
+
     pub(crate) fn departed(&self) {
         self.0.lock().summary.departed += 1;
     }

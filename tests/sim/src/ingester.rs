@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coordinator::machine::{Command, MemberKey, Reply};
-use ring::{InstanceId, InstanceState, Role};
+use ring::{InstanceId, InstanceState, Role, UNZONED};
 use tokio::time::Instant;
 
 use crate::chance;
@@ -47,6 +47,7 @@ pub(crate) struct Ingester {
     pub(crate) data: BTreeMap<u64, u64>,
     /// Thousandths of its clock's speed.
     rate: u64,
+    zone: &'static str,
 }
 
 pub(crate) fn key(ingester: usize) -> MemberKey {
@@ -54,9 +55,9 @@ pub(crate) fn key(ingester: usize) -> MemberKey {
 }
 
 impl Ingester {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(zone: &'static str) -> Self {
         let rate = 950 + chance::below(101);
-        Self { up: false, complete_at: 0, epoch: None, told: None, mode: Mode::Normal, data: BTreeMap::new(), rate }
+        Self { up: false, complete_at: 0, epoch: None, told: None, mode: Mode::Normal, data: BTreeMap::new(), rate, zone }
     }
 
     fn own_state(&self, now: u64) -> InstanceState {
@@ -88,6 +89,11 @@ pub(crate) async fn run(cluster: Arc<Cluster>, i: usize) {
         let ingester = &mut town.ingesters[i];
         (ingester.up, ingester.epoch, ingester.told) = (true, None, None);
         ingester.complete_at = cluster.now_ms() + chance::below(5_000);
+        // Somebody gives it another zone, or its disk is carried there.
+        if chance::one_in(12) {
+            ingester.zone = chance::pick(&[UNZONED, "a", "b", "c"]).unwrap_or(UNZONED);
+            cluster.history.moved();
+        }
         ingester.rate
     };
     loop {
@@ -125,9 +131,10 @@ async fn tick(cluster: &Cluster, client: &mut Client, i: usize) {
 async fn register(cluster: &Cluster, client: &mut Client, i: usize, state: InstanceState) -> Option<u64> {
     let key = key(i);
     let call = |member: Arc<Running>| {
-        let (key, zone) = (key.clone(), ["a", "b", "c"][i % 3].to_owned());
+        let (key, zone) = (key.clone(), cluster.town.lock().ingesters[i].zone.to_owned());
         let (address, version) = ("h:1".to_owned(), String::new());
-        let command = Command::Register { id: key.1.clone(), role: key.0, address, zone, state, now_ms: 0, version };
+        // Readers do not look at when that was, but at whether it was ever.
+        let command = Command::Register { id: key.1.clone(), role: key.0, address, zone, state, empty: false, now_ms: 1, version };
         async move { member.register(command, &key).await }
     };
     let epoch = client.ask(cluster, call).await?.ok()?;

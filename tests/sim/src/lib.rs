@@ -38,14 +38,11 @@ const LONG: Duration = Duration::from_secs(150);
 /// Then everything has so long to come to rest.
 const REST: Duration = Duration::from_secs(70);
 
-/// What is given: when the first sample is written, and whether disks can be relied on.
+/// What is given: whether disks can be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Premise {
-    /// Samples are written when the writer sees as many zones as there are copies.
-    Formed,
-    /// From the first ingesters on. What is acknowledged by two of one zone, before others are there, is not found by readers that later do without that zone: this is not promised
-    /// (docs/operations/checking.md), and schedules that show it are told apart from others by this.
-    Forming,
+    /// Disks have what they acknowledged, after a power cut as well.
+    HonestDisks,
     /// Disks lose what they acknowledged when power is cut. Raft does not live with that: it proves that what goes wrong is noticed.
     LyingDisks,
 }
@@ -71,6 +68,8 @@ pub struct Summary {
     pub forgotten: u64,
     /// Ingesters that left after they had shipped everything.
     pub departed: u64,
+    /// Ingesters that were started again in another zone, or without one.
+    pub moved: u64,
     /// Samples that were acknowledged.
     pub samples: u64,
     /// Reads that were complete.

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::Ring;
+use crate::domain::{Domain, UNZONED};
 use crate::instance::{Instance, InstanceId, InstanceState, Role};
 use crate::snapshot::ClusterSnapshot;
 use crate::token::TOKENS_PER_INSTANCE;
@@ -18,22 +19,29 @@ pub(crate) fn instance(name: &str, zone: &str) -> Instance {
         state: InstanceState::Active,
         epoch: 1,
         registered_at_ms: 0,
+        moved_at_ms: 0,
+        emptied_at_ms: 0,
     }
+}
+
+/// Zone i of so many; one zone is none.
+fn zone(i: usize, zones: usize) -> String {
+    if zones == 1 { UNZONED.to_owned() } else { format!("zone-{}", i % zones) }
 }
 
 /// `count` instances, dealt over `zones` zones: every zone has every so many of the numbers.
 pub(crate) fn cluster(prefix: &str, count: usize, zones: usize) -> Vec<Instance> {
-    (0..count).map(|i| instance(&format!("{prefix}-{i}"), &format!("zone-{}", i % zones))).collect()
+    (0..count).map(|i| instance(&format!("{prefix}-{i}"), &zone(i, zones))).collect()
 }
 
 /// As a chart names them: in each zone the numbers from 0 on.
 pub(crate) fn numbered(prefix: &str, count: usize, zones: usize) -> Vec<Instance> {
-    (0..count).map(|i| instance(&format!("{prefix}-zone-{}-{}", i % zones, i / zones), &format!("zone-{}", i % zones))).collect()
+    (0..count).map(|i| instance(&format!("{prefix}-zone-{}-{}", i % zones, i / zones), &zone(i, zones))).collect()
 }
 
 /// Whose ids end in no number.
 pub(crate) fn unnumbered(prefix: &str, count: usize, zones: usize) -> Vec<Instance> {
-    (0..count).map(|i| instance(&format!("{prefix}{i}x"), &format!("zone-{}", i % zones))).collect()
+    (0..count).map(|i| instance(&format!("{prefix}{i}x"), &zone(i, zones))).collect()
 }
 
 pub(crate) fn keys(count: u64) -> impl Iterator<Item = u64> {
@@ -56,14 +64,9 @@ fn walk(instances: &[Instance], rf: usize, token: u64) -> BTreeSet<&str> {
         .map(|node| (node.token.wrapping_sub(token), node.tie, sorted[node.instance as usize]))
         .collect();
     places.sort_by_key(|(distance, lot, _)| (*distance, *lot));
-    let (mut chosen, mut zones) = (BTreeSet::new(), BTreeSet::new());
+    let (mut chosen, mut domains) = (BTreeSet::new(), BTreeSet::new());
     for (_, _, i) in &places {
-        if chosen.len() < rf && zones.insert(i.zone.as_str()) {
-            chosen.insert(i.id.as_str());
-        }
-    }
-    for (_, _, i) in &places {
-        if chosen.len() < rf {
+        if chosen.len() < rf && domains.insert(i.domain()) {
             chosen.insert(i.id.as_str());
         }
     }
@@ -83,16 +86,15 @@ proptest! {
     }
 
     #[test]
-    fn replicas_are_distinct_in_instances_and_zones(seed in 0u32..1_000_000, count in 1usize..20, zones in 1usize..6, rf in 1usize..6, salt: u64) {
+    fn replicas_are_in_distinct_domains(seed in 0u32..1_000_000, count in 1usize..20, zones in 1usize..6, rf in 1usize..6, salt: u64) {
         let ring = Ring::build(cluster(&format!("i{seed}"), count, zones), rf);
-        let zones = zones.min(count);
+        let domains = if zones == 1 { count } else { zones.min(count) };
         for token in keys(200).map(|k| k ^ salt) {
             let set = ring.replicas(token);
             let distinct: BTreeSet<u32> = set.instances.iter().copied().collect();
-            prop_assert_eq!(distinct.len(), rf.min(count));
             prop_assert_eq!(distinct.len(), set.instances.len());
-            let zones_used: BTreeSet<&str> = distinct.iter().map(|&i| ring.instances()[i as usize].zone.as_str()).collect();
-            prop_assert_eq!(zones_used.len(), rf.min(zones));
+            let used: BTreeSet<Domain<'_>> = distinct.iter().map(|&i| ring.instances()[i as usize].domain()).collect();
+            prop_assert_eq!((used.len(), distinct.len()), (rf.min(domains), rf.min(domains)));
             prop_assert!(set.number < ring.set_count() as u32);
         }
     }

@@ -35,7 +35,9 @@ proptest! {
         let own = ring.shard_of("tenant", size);
         let of_each = size.max(rf).div_ceil(zones.min(count));
         let mut all = 0;
-        for zone in (0..zones).map(|z| format!("zone-{z}")) {
+        let names: BTreeSet<&str> = ring.instances().iter().map(|i| i.zone.as_str()).collect();
+        prop_assert_eq!(names.len(), zones.min(count));
+        for zone in names {
             let here = ring.instances().iter().filter(|i| i.zone == zone).count();
             let drawn = own.members().iter().filter(|&&i| ring.instances()[i as usize].zone == zone).count();
             prop_assert_eq!(drawn, of_each.min(here));
@@ -43,13 +45,12 @@ proptest! {
         }
         prop_assert_eq!(all, own.members().len());
         prop_assert!((own.ownership().iter().sum::<f64>() - 1.0).abs() < 1e-9);
-        // Keys have as many replicas in as many zones as in the whole ring.
+        // Keys have as many replicas in as many domains as in the whole ring.
         for token in keys(50) {
             let set = own.replicas(token);
             prop_assert!(set.instances.iter().all(|i| own.members().contains(i)));
-            prop_assert_eq!(set.instances.len(), rf.min(own.members().len()));
-            let in_zones: BTreeSet<_> = set.instances.iter().map(|&i| &ring.instances()[i as usize].zone).collect();
-            prop_assert_eq!(in_zones.len(), rf.min(zones).min(count));
+            let domains: BTreeSet<_> = set.instances.iter().map(|&i| ring.instances()[i as usize].domain()).collect();
+            prop_assert_eq!((domains.len(), set.instances.len()), (rf.min(ring.domains().len()), rf.min(ring.domains().len())));
         }
     }
 
@@ -138,14 +139,14 @@ fn a_read_of_a_shard_may_miss_a_zone_of_it() {
     let ring = Ring::build(numbered("i", 60, 3), 3);
     let asked = ring.readers_of("t", 6, 1);
     let in_zone = |zone: &str| asked.iter().copied().filter(|&i| ring.instances()[i as usize].zone == zone).collect::<Vec<u32>>();
-    let mut read = ReadQuorum::among(&ring, &asked);
+    let mut read = ReadQuorum::among(&ring, &asked, 0);
     for index in in_zone("zone-1") {
         assert_eq!(read.failed(index), Verdict::Pending);
     }
     in_zone("zone-0").iter().for_each(|&i| assert_eq!(read.succeeded(i), Verdict::Pending));
     let last: Vec<Verdict> = in_zone("zone-2").iter().map(|&i| read.succeeded(i)).collect();
     assert_eq!(last, [Verdict::Pending, Verdict::Reached]);
-    let mut read = ReadQuorum::among(&ring, &asked);
+    let mut read = ReadQuorum::among(&ring, &asked, 0);
     read.failed(in_zone("zone-0")[0]);
     assert_eq!(read.failed(in_zone("zone-1")[1]), Verdict::Impossible);
 }

@@ -57,6 +57,7 @@ fn start(script: &Arc<Script>, tasks: &Tasks) -> (Membership, ShutdownTrigger) {
         address: "127.0.0.1:1".to_owned(),
         zone: "a".to_owned(),
         state: InstanceState::Joining,
+        empty: true,
     };
     let (trigger, shutdown) = ShutdownTrigger::new();
     let client = Arc::clone(script) as Arc<dyn CoordinatorClient>;

@@ -89,6 +89,8 @@ pub(super) mod tests {
             state,
             epoch: 7,
             registered_at_ms: 0,
+            moved_at_ms: 0,
+            emptied_at_ms: 0,
         };
         let instances = vec![
             instance("i-0", Role::Ingester, InstanceState::Active),

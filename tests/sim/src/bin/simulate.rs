@@ -1,5 +1,4 @@
-//! `simulate SEED` runs one schedule and prints what came of it; it is the same each time. `simulate SEED forming` lets samples be written before there are as many zones as copies,
-//! which loses some, and `lying-disks` breaks what Raft relies on (`sim::Premise`).
+//! `simulate SEED` runs one schedule and prints what came of it; it is the same each time. `simulate SEED lying-disks` breaks what Raft relies on (`sim::Premise`).
 //!
 //! For that, a process runs one schedule and no more: tokio draws the order in which a task looks at what is ready from the standard library's random keys. Those come from
 //! `getrandom`, which the library looks up so that it may be replaced, and here it is: what it gives is of the seed as well.
@@ -39,10 +38,9 @@ fn main() -> anyhow::Result<()> {
         std::process::exit(101);
     }));
     let premise = match std::env::args().nth(2).as_deref() {
-        None => Premise::Formed,
-        Some("forming") => Premise::Forming,
+        None => Premise::HonestDisks,
         Some("lying-disks") => Premise::LyingDisks,
-        Some(other) => anyhow::bail!("{other:?} is neither `forming` nor `lying-disks`"),
+        Some(other) => anyhow::bail!("{other:?} is not `lying-disks`"),
     };
     println!("{:?}", sim::run(seed, premise)?);
     Ok(())
