@@ -55,7 +55,7 @@ impl<'a> Tally<'a> {
 
     /// Whether the result cannot be complete any more without the reserve.
     pub(super) fn needs_reserve(&self) -> bool {
-        !self.reserve.is_empty() && !self.can_do_without(self.reserve.iter())
+        !self.reserve.is_empty() && !self.quorum.can_do_without(&self.reserve)
     }
 
     /// Those of the reserve, who are asked now.
@@ -65,21 +65,12 @@ impl<'a> Tally<'a> {
 
     /// What the answers of these are worth, who were asked and have not answered.
     pub(super) fn waiting_for(&self, unheard: &[InstanceIndex]) -> Waiting {
-        if self.can_do_without(unheard.iter().chain(&self.reserve)) {
+        if self.quorum.can_do_without(unheard.iter().chain(&self.reserve)) {
             Waiting::Needless
-        } else if !self.reserve.is_empty() && self.can_do_without(unheard.iter()) {
+        } else if !self.reserve.is_empty() && self.quorum.can_do_without(unheard) {
             Waiting::Replaceable
         } else {
             Waiting::Needed
         }
-    }
-
-    /// Whether the result would be complete if these failed as well.
-    fn can_do_without<'b>(&self, instances: impl Iterator<Item = &'b InstanceIndex>) -> bool {
-        let mut quorum = self.quorum.clone();
-        for index in instances {
-            quorum.failed(*index);
-        }
-        quorum.verdict() != Verdict::Impossible
     }
 }

@@ -36,7 +36,9 @@ pub struct ReadQuorum {
     /// Failures in each domain.
     failed_in: Vec<usize>,
     failed_domains: usize,
-    missing: usize,
+    /// Members of each domain that failed or have not answered, and the domains that have any.
+    open_in: Vec<usize>,
+    open_domains: usize,
     /// None of those asked has lost what may be needed.
     whole: bool,
 }
@@ -60,18 +62,21 @@ impl ReadQuorum {
         let domain_of: Vec<u32> = domain_of.collect();
         let instances = domain_of.len();
         let mut heard = vec![Some(true); instances];
+        let mut open_in = vec![0; instances + domains.len()];
         for member in members {
-            if let Some(heard) = heard.get_mut(*member as usize) {
+            if let Some(heard @ Some(_)) = heard.get_mut(*member as usize) {
                 *heard = None;
+                open_in[domain_of[*member as usize] as usize] += 1;
             }
         }
         Self {
             domain_of,
             tolerated: tolerated_failures(ring.replication_factor()),
-            missing: heard.iter().filter(|heard| heard.is_none()).count(),
             heard,
             failed_in: vec![0; instances + domains.len()],
             failed_domains: 0,
+            open_domains: open_in.iter().filter(|open| **open > 0).count(),
+            open_in,
             whole: !members
                 .iter()
                 .filter_map(|index| ring.instances().get(*index as usize))
@@ -139,11 +144,28 @@ impl ReadQuorum {
     pub fn verdict(&self) -> Verdict {
         if self.domain_of.is_empty() || self.failed_domains > self.tolerated {
             Verdict::Impossible
-        } else if self.missing == 0 || self.unanswered_domains() <= self.tolerated {
+        } else if self.open_domains <= self.tolerated {
             Verdict::Reached
         } else {
             Verdict::Pending
         }
+    }
+
+    /// Whether the answer could still be complete if these failed as well.
+    #[must_use]
+    pub fn can_do_without<'a>(&self, instances: impl IntoIterator<Item = &'a InstanceIndex>) -> bool {
+        let mut more: Vec<u32> = Vec::new();
+        for index in instances {
+            let domain = self.domain(*index);
+            let is_new = self.heard.get(*index as usize) == Some(&None) && self.failed_in.get(domain as usize) == Some(&0);
+            if is_new && !more.contains(&domain) {
+                more.push(domain);
+                if self.failed_domains + more.len() > self.tolerated {
+                    return false;
+                }
+            }
+        }
+        self.verdict() != Verdict::Impossible
     }
 
     /// The instance has sent all it has.
@@ -160,23 +182,16 @@ impl ReadQuorum {
         let instance = instance as usize;
         if let Some(heard @ None) = self.heard.get_mut(instance) {
             *heard = Some(success);
-            self.missing -= 1;
-            if !success {
-                let failed = &mut self.failed_in[self.domain_of[instance] as usize];
-                *failed += 1;
-                self.failed_domains += usize::from(*failed == 1);
+            let domain = self.domain_of[instance] as usize;
+            if success {
+                self.open_in[domain] -= 1;
+                self.open_domains -= usize::from(self.open_in[domain] == 0);
+            } else {
+                self.failed_in[domain] += 1;
+                self.failed_domains += usize::from(self.failed_in[domain] == 1);
             }
         }
         self.verdict()
-    }
-
-    /// Domains with an instance that failed or has not answered.
-    fn unanswered_domains(&self) -> usize {
-        let mut open: Vec<u32> =
-            self.domain_of.iter().zip(&self.heard).filter(|(_, heard)| **heard != Some(true)).map(|(domain, _)| *domain).collect();
-        open.sort_unstable();
-        open.dedup();
-        open.len()
     }
 }
 

@@ -168,6 +168,10 @@ proptest! {
         }
         let mut read = ReadQuorum::new(&ring);
         let mut seen = false;
+        let down: Vec<u32> = (0..count as u32).filter(|i| !up[*i as usize]).collect();
+        let mut without = read.clone();
+        down.iter().for_each(|index| { without.failed(*index); });
+        prop_assert_eq!(read.can_do_without(&down), without.verdict() != Verdict::Impossible);
         for instance in order.into_iter().filter(|&i| (i as usize) < count) {
             if read.verdict() != Verdict::Pending { break; }
             if up[instance as usize] {
