@@ -30,8 +30,11 @@ pub(super) async fn status(State(admin): Shared) -> Response {
 }
 
 /// `POST`: begins, or goes on. Refused to the last ingester of a zone, unless it is forced.
-pub(super) async fn prepare(state: Shared, headers: HeaderMap, Query(parameters): Query<Parameters>) -> Response {
-    let State(admin) = &state;
+pub(super) async fn prepare(State(admin): Shared, headers: HeaderMap, Query(parameters): Query<Parameters>) -> Response {
+    // Before anything else: another site's page learns nothing of the cluster either.
+    if let Some(refusal) = same_origin::refusal(&headers) {
+        return refusal;
+    }
     let begun = admin.ingester.as_ref().is_some_and(|ingester| ingester.departure().requested);
     let cluster = admin.watch.current();
     match cluster.zone_emptied_without(admin.instance.as_str(), admin.config.replicas()) {
@@ -42,19 +45,19 @@ pub(super) async fn prepare(state: Shared, headers: HeaderMap, Query(parameters)
             );
             (StatusCode::CONFLICT, text).into_response()
         }
-        _ => set(state, &headers, true).await,
+        _ => set(&admin, true).await,
     }
 }
 
 /// `DELETE`: takes it back.
-pub(super) async fn cancel(state: Shared, headers: HeaderMap) -> Response {
-    set(state, &headers, false).await
+pub(super) async fn cancel(State(admin): Shared, headers: HeaderMap) -> Response {
+    match same_origin::refusal(&headers) {
+        Some(refusal) => refusal,
+        None => set(&admin, false).await,
+    }
 }
 
-async fn set(State(admin): Shared, headers: &HeaderMap, leave: bool) -> Response {
-    if let Some(refusal) = same_origin::refusal(headers) {
-        return refusal;
-    }
+async fn set(admin: &Admin, leave: bool) -> Response {
     let Some(ingester) = &admin.ingester else { return no_ingester() };
     let done = match leave {
         true => ingester.prepare_shutdown().await,
