@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use openraft::error::{ClientWriteError, RaftError};
+use openraft::error::{ClientWriteError, Fatal, RaftError};
 use parking_lot::Mutex;
 use proto::convert::coordinator as convert;
 use ring::{ClusterSnapshot, InstanceId, InstanceState, Role};
@@ -187,9 +187,26 @@ impl Handle {
 
     /// Returns why, when this member cannot take part before it is started again.
     pub async fn failed(&self) -> Error {
+        tokio::select! {
+            error = self.never_settled() => error,
+            error = self.raft_ended() => error,
+        }
+    }
+
+    async fn never_settled(&self) -> Error {
         let mut settled = self.inner.settled.subscribe();
         match settled.wait_for(|settled| *settled != Settled::Open).await.map(|settled| settled.clone()) {
             Ok(Settled::Never(problem)) => Error::Raft(problem),
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Raft ends for good at the first error of the store. Whoever watches this member would see the cluster as it was then, for ever.
+    async fn raft_ended(&self) -> Error {
+        let mut metrics = self.inner.raft.metrics();
+        let ended = metrics.wait_for(|metrics| metrics.running_state.is_err()).await;
+        match ended.ok().and_then(|metrics| metrics.running_state.clone().err()) {
+            Some(fatal) if fatal != Fatal::Stopped => Error::Raft(fatal.to_string()),
             _ => std::future::pending().await,
         }
     }

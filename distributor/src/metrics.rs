@@ -63,6 +63,7 @@ pub struct Metrics {
     pub(crate) inflight_requests: Gauge,
     pub(crate) ingester_push_failures: Counter,
     pub(crate) background_pushes: Gauge,
+    pub(crate) suspended_ingesters: Gauge,
 }
 
 impl Metrics {
@@ -92,6 +93,7 @@ impl Metrics {
             inflight_requests: Gauge::default(),
             ingester_push_failures: Counter::default(),
             background_pushes: Gauge::default(),
+            suspended_ingesters: Gauge::default(),
         };
         for reason in RejectReason::ALL {
             // Made, so that it is there and zero before the first rejection.
@@ -126,6 +128,11 @@ impl Metrics {
         registry.register("inflight_requests", "Write requests not yet answered", self.inflight_requests.clone());
         registry.register("ingester_push_failures", "Pushes to single ingesters that failed", self.ingester_push_failures.clone());
         registry.register("background_pushes", "Answered writes that wait for their slower replicas", self.background_pushes.clone());
+        registry.register(
+            "suspended_ingesters",
+            "Ingesters that do not answer pushes and are left out where others are enough",
+            self.suspended_ingesters.clone(),
+        );
     }
 
     /// Counts a request that was refused for its tenant's rate; 0 samples if it was not looked into.

@@ -70,7 +70,7 @@ pub fn build(config: &Config, deps: Deps<'_>) -> Result<Service, ConfigError> {
     let Deps { clock, tasks, limits, keys, ingesters, mut cluster, replication_factor, registry } = deps;
     let metrics = Metrics::new(registry);
     let max_inflight = config.max_inflight_bytes_per_ingester;
-    let view = View::new(&cluster.borrow_and_update(), replication_factor, &*ingesters, max_inflight);
+    let view = View::new(&cluster.borrow_and_update(), replication_factor, &*ingesters, max_inflight, &metrics.suspended_ingesters);
     let rates = Arc::new(RateLimiter::default());
     rates.follow(&cluster.borrow());
     let (sender, view) = watch::channel(Arc::new(view));

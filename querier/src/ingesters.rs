@@ -111,7 +111,7 @@ impl Ingesters {
         metrics: Metrics,
     ) -> Self {
         let ring = Ring::of_role(&snapshot.borrow(), Role::Ingester, replication_factor);
-        let (ring, health, turn) = (Arc::new(Mutex::new(ring)), Health::new(metrics.ingesters_suspended.clone()), Arc::default());
+        let (ring, health, turn) = (Arc::new(Mutex::new(ring)), Health::new(metrics.suspended_ingesters.clone()), Arc::default());
         Self { snapshot, ring, pool, shards, health, home, turn, straggler_wait, metrics }
     }
 

@@ -36,7 +36,7 @@ pub struct Metrics {
     /// Those of them that were made because another ingester failed, or kept the others waiting.
     pub ingesters_asked_late: Counter,
     /// Ingesters that are asked only where others are not enough, because they have not answered lately.
-    pub ingesters_suspended: Gauge,
+    pub suspended_ingesters: Gauge,
 }
 
 /// Labels of requests to ingesters.
@@ -77,7 +77,7 @@ impl Metrics {
             ingesters_missed: Counter::default(),
             ingesters_asked: Family::default(),
             ingesters_asked_late: Counter::default(),
-            ingesters_suspended: Gauge::default(),
+            suspended_ingesters: Gauge::default(),
         };
         registry.register("queries", "Finished queries by kind and result", metrics.queries.clone());
         registry.register("query_duration_seconds", "Time from admission to answer of PromQL queries", metrics.duration.clone());
@@ -91,7 +91,7 @@ impl Metrics {
             "Requests to ingesters because others failed or were late",
             metrics.ingesters_asked_late.clone(),
         );
-        registry.register("ingesters_suspended", "Ingesters that have not answered lately", metrics.ingesters_suspended.clone());
+        registry.register("suspended_ingesters", "Ingesters that have not answered lately", metrics.suspended_ingesters.clone());
         metrics
     }
 }

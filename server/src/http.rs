@@ -56,7 +56,7 @@ pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: 
         tenanted = tenanted.merge(write);
     }
     if let Some(rules) = routes.rules_config {
-        tenanted = tenanted.merge(rules);
+        tenanted = tenanted.merge(rules.layer(middleware::from_fn(same_origin::require)));
     }
     let api = routes.query.into_iter().chain(routes.rules).reduce(Router::merge);
     if let Some(api) = api {
@@ -84,6 +84,7 @@ pub fn router(routes: Routes, admin: Admin, metrics: HttpMetrics, multitenancy: 
         .route("/alertmanager/api/v1/status/buildinfo", get(buildinfo::buildinfo))
         .with_state(Arc::new(admin));
     let operating = operating.merge(routes.distributor.unwrap_or_default()).merge(routes.compactor.unwrap_or_default());
+    let operating = operating.layer(middleware::from_fn(same_origin::require));
     // Small answers cost more to compress than to send.
     let compression = CompressionLayer::new().gzip(true).compress_when(SizeAbove::new(1_024).and(not_yet_encoded));
     tenanted

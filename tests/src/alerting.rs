@@ -1,15 +1,18 @@
-//! A real Alertmanager, and someone whom it tells.
+//! A real Alertmanager, someone whom it tells, and an alert's way there.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use model::Labels;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::client::Client;
+use crate::client::{Client, PushSample};
+use crate::ledger::now_ms;
 use crate::process::{Process, eventually, free_port, installed};
 
 /// Takes webhooks and remembers them.
@@ -71,6 +74,35 @@ async fn take(mut stream: TcpStream) -> Option<Value> {
         let mut part = [0; 4096];
         let read = stream.read(&mut part).await.ok().filter(|n| *n > 0)?;
         bytes.extend_from_slice(part.get(..read)?);
+    }
+}
+
+/// State and `activeAt` of the first alert of a server, if there is one.
+pub async fn alert(client: &Client) -> Option<(String, String)> {
+    let alerts = client.api("alerts", &[]).await.ok()?;
+    let alert = alerts["alerts"].as_array()?.first()?.clone();
+    Some((alert["state"].as_str()?.to_owned(), alert["activeAt"].as_str()?.to_owned()))
+}
+
+/// Since when, in seconds, the alert is active, by a sample of its series that is no older than `after`, in seconds.
+pub async fn active_since(client: &Client, after: i64) -> Option<f64> {
+    let query = format!("ALERTS_FOR_STATE and timestamp(ALERTS_FOR_STATE) >= {after}");
+    let data = client.query(&query, &(now_ms() / 1_000).to_string()).await.ok()?;
+    data["result"].as_array()?.first()?["value"][1].as_str()?.parse().ok()
+}
+
+/// Waits until the alert is in this state.
+pub async fn wait_for_state(client: &Client, state: &str, within: Duration) -> anyhow::Result<()> {
+    eventually(&format!("the alert is {state}"), within, || async { alert(client).await.is_some_and(|(s, _)| s == state) }).await
+}
+
+/// Pushes `target_up` every second for ever; pushes that fail are those of a server that is dead.
+pub async fn push_target(client: Client, up: Arc<AtomicBool>) {
+    loop {
+        let v = if up.load(Ordering::Relaxed) { 1.0 } else { 0.0 };
+        let labels = Labels::from_pairs([("__name__", "target_up"), ("instance", "a:1"), ("job", "x")]);
+        let _ = client.push(&[PushSample { labels, t: now_ms(), v }]).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

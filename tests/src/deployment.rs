@@ -1,8 +1,11 @@
 //! Plimsoll as one process or as six.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use tempfile::TempDir;
 
 use crate::client::Client;
@@ -10,6 +13,9 @@ use crate::process::{Process, eventually, free_port, installed, workspace_binary
 
 /// How long a process may take until it is ready, on a busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// SIGKILL.
+const KILLED: i32 = 9;
 
 /// One `plimsoll run`; keeps its ports and directory over restarts.
 pub struct Node {
@@ -105,6 +111,32 @@ impl Node {
     pub async fn ready(&self) -> anyhow::Result<()> {
         let client = self.client();
         eventually(&format!("{} is ready", self.name), READY_WITHIN, || async { client.is_ready().await }).await
+    }
+
+    /// Starts it again with these failpoints, or with none.
+    pub async fn restart(&mut self, failpoints: Option<&str>) -> anyhow::Result<()> {
+        self.kill()?;
+        self.set_env("PLIMSOLL_FAILPOINTS", failpoints);
+        self.start().await
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self, within: Duration) -> anyhow::Result<ExitStatus> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.process().status()? {
+                return Ok(status);
+            }
+            ensure!(started.elapsed() < within, "{} has not ended within {within:?}", self.name);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until a failpoint has killed it.
+    pub async fn killed_itself(&mut self, within: Duration) -> anyhow::Result<()> {
+        let status = self.ended(within).await?;
+        ensure!(status.signal() == Some(KILLED), "{} ended with {status}", self.name);
+        Ok(())
     }
 
     /// A client of its HTTP API.

@@ -61,6 +61,13 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// How often an armed failpoint has acted, in those of its name before it, too.
+    #[must_use]
+    pub fn acted(&self, failpoint: &str) -> usize {
+        let named = format!("\"failpoint\":\"{failpoint}\"");
+        self.log().lines().filter(|line| line.contains(&named)).count()
+    }
+
     /// For a test that makes it panic or abort: this is not held against it.
     pub fn may_panic(&mut self) {
         self.may_panic = true;

@@ -5,50 +5,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use cluster::alerting::{Alertmanager, Webhook};
-use cluster::client::{Client, PushSample};
+use cluster::alerting::{Alertmanager, Webhook, active_since, alert, push_target, wait_for_state};
 use cluster::deployment::Node;
+use cluster::ledger::now_ms;
 use cluster::process::eventually;
-use model::Labels;
 use serde_json::Value;
 
 /// What the alert's condition must hold for: long enough to be killed within.
 const FOR: Duration = Duration::from_secs(25);
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_millis()).expect("not that late")
-}
-
-/// Pushes `target_up` every second, as long as it lives; pushes that fail are those of a server that is dead.
-async fn push_for_ever(client: Client, up: Arc<AtomicBool>) {
-    loop {
-        let v = if up.load(Ordering::Relaxed) { 1.0 } else { 0.0 };
-        let labels = Labels::from_pairs([("__name__", "target_up"), ("instance", "a:1"), ("job", "x")]);
-        let _ = client.push(&[PushSample { labels, t: now_ms(), v }]).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
-/// State and `activeAt` of the alert, if there is one.
-async fn alert(client: &Client) -> Option<(String, String)> {
-    let alerts = client.api("alerts", &[]).await.ok()?;
-    let alert = alerts["alerts"].as_array()?.first()?.clone();
-    Some((alert["state"].as_str()?.to_owned(), alert["activeAt"].as_str()?.to_owned()))
-}
-
-/// Since when, in seconds, the alert is active, by a sample of its series that is no older than `after`, in seconds.
-async fn active_since(client: &Client, after: i64) -> Option<f64> {
-    let query = format!("ALERTS_FOR_STATE and timestamp(ALERTS_FOR_STATE) >= {after}");
-    let data = client.query(&query, &(now_ms() / 1_000).to_string()).await.ok()?;
-    data["result"].as_array()?.first()?["value"][1].as_str()?.parse().ok()
-}
-
-async fn wait_for_state(client: &Client, state: &str, within: Duration) -> anyhow::Result<()> {
-    eventually(&format!("the alert is {state}"), within, || async { alert(client).await.is_some_and(|(s, _)| s == state) }).await
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alert_survives_its_ruler() -> anyhow::Result<()> {
@@ -73,7 +39,7 @@ async fn an_alert_survives_its_ruler() -> anyhow::Result<()> {
     node.start().await?;
     let client = node.client();
     let up = Arc::new(AtomicBool::new(true));
-    tokio::spawn(push_for_ever(client.clone(), Arc::clone(&up)));
+    tokio::spawn(push_target(client.clone(), Arc::clone(&up)));
     eventually("a recorded series", Duration::from_secs(30), || async {
         let data = client.query("job:target_up:sum", &(now_ms() / 1_000).to_string()).await;
         data.is_ok_and(|d| d["result"][0]["value"][1] == "1")

@@ -185,6 +185,14 @@ async fn the_last_ingester_of_a_zone_leaves_only_by_force() -> anyhow::Result<()
     ingesters.iter_mut().try_for_each(Node::launch)?;
     let client = ingesters[0].client();
     eventually("all three are seen", SOON, || async { client.active_ingesters().await.is_ok_and(|n| n == 3) }).await?;
+    // A page of another site is told nothing but that, forced or not.
+    let url = format!("{}/ingester/prepare-shutdown", client.base());
+    for (method, query) in [("POST", ""), ("POST", "?force=true"), ("DELETE", "")] {
+        let request = client.http().request(method.parse()?, format!("{url}{query}")).header("origin", "http://elsewhere.example");
+        let (status, text) = request.send().await.map(|answer| (answer.status(), answer.text()))?;
+        let text = text.await?;
+        ensure!(status == 403 && text.contains("another site"), "{method} {query}: {status} {text}");
+    }
     let refusal = post(&client, "/ingester/prepare-shutdown").await.err().context("it may leave")?.to_string();
     ensure!(refusal.contains("409") && refusal.contains("without zone a there are fewer"), "{refusal}");
     ensure!(json(&client, "/ingester/prepare-shutdown").await?["requested"] == false);

@@ -199,11 +199,10 @@ async fn errors_at_failpoints_are_told_and_got_over() -> anyhow::Result<()> {
         for path in ["/ingester/flush?wait=true", "/compactor/run"] {
             failed += usize::from(post(&client, path).await.is_err());
         }
-        let log = place.node.process().log();
-        let acted = |point: &str| log.lines().filter(|line| line.contains(&format!("\"failpoint\":\"{point}\""))).count() == 2;
-        let waiting: Vec<&str> = points.iter().copied().filter(|point| !acted(point)).collect();
+        let process = place.node.process();
+        let waiting: Vec<&str> = points.iter().copied().filter(|point| process.acted(point) < 2).collect();
         if waiting.is_empty() {
-            break log;
+            break process.log();
         }
         ensure!(started.elapsed() < REACHED_WITHIN, "not twice reached: {waiting:?}");
     };

@@ -42,6 +42,36 @@ async fn operating_pages() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_sites_page_changes_nothing() -> anyhow::Result<()> {
+    let single = Single::start(&[]).await?;
+    let client = single.node.client();
+    let group = "name: g\nrules: [{record: r, expr: 1}]";
+    for (method, path, body) in [
+        ("POST", "/ring", "role=ingester&id=x&action=read-only"),
+        ("POST", "/ingester/flush", ""),
+        ("POST", "/ingester/prepare-shutdown?force=true", ""),
+        ("DELETE", "/ingester/prepare-shutdown", ""),
+        ("POST", "/compactor/run", ""),
+        ("POST", "/prometheus/config/v1/rules/n", group),
+        ("DELETE", "/prometheus/config/v1/rules/n", ""),
+    ] {
+        for (name, value) in [("origin", "http://elsewhere.example"), ("sec-fetch-site", "cross-site")] {
+            let answer = client.request(method.parse()?, path).header(name, value).body(body).send().await?;
+            ensure!(answer.status() == 403, "{method} {path} with {name}: {}", answer.status());
+        }
+    }
+    let stored = async |site: &str| -> anyhow::Result<u16> {
+        let request = client.request(reqwest::Method::POST, "/prometheus/config/v1/rules/n").header("sec-fetch-site", site).body(group);
+        Ok(request.send().await?.status().as_u16())
+    };
+    ensure!(stored("same-origin").await? == 202, "a page of this one may");
+    let asked = client.request(reqwest::Method::POST, "/api/v1/query").header("origin", "http://elsewhere.example");
+    let asked = asked.form(&[("query", "1")]).send().await?;
+    ensure!(asked.status() == 200, "and anybody may ask: {}", asked.status());
+    Ok(())
+}
+
 /// promtool knows whether `/metrics` is well formed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_pass_promtool() -> anyhow::Result<()> {

@@ -1,5 +1,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
+mod suspended;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -149,18 +151,18 @@ struct Rig {
     distributor: Distributor,
     tasks: Tasks,
     metrics: Metrics,
-    _view: watch::Sender<Arc<View>>,
+    view: watch::Sender<Arc<View>>,
 }
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 
 fn rig(behaviours: &[Behaviour], replication_factor: usize, max_inflight: u64) -> Rig {
     let (pool, snapshot) = cluster(behaviours);
-    let view = View::new(&snapshot, replication_factor, &*pool, max_inflight);
-    let (sender, view) = watch::channel(Arc::new(view));
     let (tasks, metrics) = (Tasks::new(), Metrics::new(&mut Registry::default()));
+    let view = View::new(&snapshot, replication_factor, &*pool, max_inflight, &metrics.suspended_ingesters);
+    let (sender, view) = watch::channel(Arc::new(view));
     let distributor = Distributor::new(view, SystemClock::shared(), tasks.clone(), metrics.clone(), LimitsProvider::default(), TIMEOUT);
-    Rig { pool, distributor, tasks, metrics, _view: sender }
+    Rig { pool, distributor, tasks, metrics, view: sender }
 }
 
 pub(crate) fn batch(series: usize) -> Arc<WriteBatch> {
@@ -296,11 +298,11 @@ async fn a_hanging_ingester_holds_a_bounded_share_of_memory() {
 #[tokio::test(start_paused = true)]
 async fn where_no_ingester_appears_a_write_is_refused() {
     let (pool, _) = cluster(&[]);
-    let (sender, view) = watch::channel(Arc::new(View::new(&ClusterSnapshot::default(), 3, &*pool, MANY)));
     let (tasks, metrics) = (Tasks::new(), Metrics::new(&mut Registry::default()));
+    let (sender, view) = watch::channel(Arc::new(View::new(&ClusterSnapshot::default(), 3, &*pool, MANY, &metrics.suspended_ingesters)));
     let timeout = Duration::from_secs(60);
     let distributor = Distributor::new(view, SystemClock::shared(), tasks.clone(), metrics.clone(), LimitsProvider::default(), timeout);
-    let rig = Rig { pool, distributor, tasks, metrics, _view: sender };
+    let rig = Rig { pool, distributor, tasks, metrics, view: sender };
     let Err(WriteError::Unavailable(text)) = rig.push(1).await else { panic!("it was taken") };
     assert!(text.contains("no ingester is registered"), "{text}");
 }
@@ -312,13 +314,13 @@ async fn a_tenant_with_a_shard_writes_to_its_ingesters_only() {
     for (i, instance) in snapshot.instances.iter_mut().enumerate() {
         instance.zone = format!("zone-{}", i % 3);
     }
-    let (sender, view) = watch::channel(Arc::new(View::new(&snapshot, 3, &*pool, MANY)));
-    let limits = LimitsProvider::new(Limits { ingestion_shard_size: 3, ..Limits::default() });
     let (tasks, metrics) = (Tasks::new(), Metrics::new(&mut Registry::default()));
+    let (sender, view) = watch::channel(Arc::new(View::new(&snapshot, 3, &*pool, MANY, &metrics.suspended_ingesters)));
+    let limits = LimitsProvider::new(Limits { ingestion_shard_size: 3, ..Limits::default() });
     // Nothing hangs here: a busy machine is no reason to give up.
     let timeout = Duration::from_secs(60);
     let distributor = Distributor::new(view, SystemClock::shared(), tasks.clone(), metrics.clone(), limits.clone(), timeout);
-    let rig = Rig { pool, distributor, tasks, metrics, _view: sender };
+    let rig = Rig { pool, distributor, tasks, metrics, view: sender };
     let holders = async || {
         assert_eq!(rig.push(300).await, Ok(PushReport::default()));
         while rig.metrics.background_pushes.get() > 0 {
@@ -335,50 +337,4 @@ async fn a_tenant_with_a_shard_writes_to_its_ingesters_only() {
     limits.set_overrides(Overrides::parse("overrides: {anonymous: {ingestion_shard_size: 6}}", limits.defaults()).unwrap(), 0);
     let six = holders().await;
     assert!(six.len() == 6 && three.iter().all(|i| six.contains(i)), "{three:?} {six:?}");
-}
-
-/// One that hangs is waited for by no write, and after a while hardly gets any; what it was sent is given back.
-#[tokio::test(start_paused = true)]
-async fn a_hanging_ingester_is_left_out_and_taken_back() {
-    let (pool, snapshot) = cluster(&[Behaviour::Take, Behaviour::Take, Behaviour::Hang]);
-    let (sender, view) = watch::channel(Arc::new(View::new(&snapshot, 3, &*pool, MANY)));
-    let clock = Arc::new(runtime::ManualClock::at(0));
-    let (tasks, metrics) = (Tasks::new(), Metrics::new(&mut Registry::default()));
-    let distributor =
-        Distributor::new(view, Arc::clone(&clock) as _, tasks.clone(), metrics.clone(), LimitsProvider::default(), Duration::from_secs(10));
-    let rig = Rig { pool, distributor, tasks, metrics, _view: sender };
-    let ctx = || CallContext { tenant: TenantId::anonymous(), deadline: Deadline::after(&*clock, Duration::from_secs(60)) };
-    let step = Duration::from_millis(20);
-    let mut most = 0;
-    let push_for = async |seconds: u64, most: &mut i64| {
-        for _ in 0..seconds * 50 {
-            assert_eq!(rig.distributor.push(&ctx(), &batch(10)).await, Ok(PushReport::default()));
-            tokio::time::sleep(step).await;
-            clock.advance(step);
-            *most = (*most).max(rig.metrics.background_pushes.get());
-        }
-    };
-    push_for(30, &mut most).await;
-    // Those of two seconds at fifty a second, and a few that tried.
-    assert!((100..110).contains(&most), "{most}");
-    assert!(rig.metrics.background_pushes.get() <= 2, "{}", rig.metrics.background_pushes.get());
-    *rig.pool.0["ingester-2"].behaviour.lock() = Behaviour::Take;
-    push_for(9, &mut most).await;
-    let before = rig.series_of(2);
-    push_for(1, &mut most).await;
-    assert_eq!(rig.series_of(2) - before, 500, "it has every push again");
-}
-
-/// Two that are ill are still asked: the third alone is no quorum.
-#[tokio::test]
-async fn ill_ingesters_are_asked_when_they_are_needed() {
-    let fail = || Behaviour::Fail(RpcErrorKind::Unavailable);
-    let rig = rig(&[Behaviour::Take, fail(), fail()], 3, MANY);
-    for _ in 0..10 {
-        assert!(rig.push(10).await.is_err());
-    }
-    for ill in ["ingester-1", "ingester-2"] {
-        *rig.pool.0[ill].behaviour.lock() = Behaviour::Take;
-    }
-    assert_eq!(rig.push(10).await, Ok(PushReport::default()));
 }

@@ -6,16 +6,20 @@ use std::time::Duration;
 
 use model::TenantId;
 use parking_lot::Mutex;
+use prometheus_client::metrics::gauge::Gauge;
 use ring::{ClusterSnapshot, Instance, InstanceIndex, Ring, Role, ShardCache};
 use rpc::{CallContext, IngesterClient, IngesterPool, PeerHealth, PushSlice, RpcError, RpcErrorKind};
 use runtime::Clock;
 
 use crate::inflight::InflightBytes;
+use crate::metrics::GaugeGuard;
 
 /// The ring and a lane to each of its ingesters. Immutable; made anew when the cluster changes.
 pub(crate) struct View {
     pub(crate) ring: Ring,
     lanes: Vec<Arc<Lane>>,
+    /// How many of the lanes are suspended.
+    suspended: Gauge,
     /// Held for a look or an insertion only.
     shards: Arc<Mutex<ShardCache>>,
 }
@@ -30,16 +34,30 @@ pub(crate) struct Lane {
     client: Arc<dyn IngesterClient>,
     inflight: Arc<InflightBytes>,
     max_inflight: u64,
+    suspended: Gauge,
     /// Held for a look or a note only.
-    health: Mutex<PeerHealth>,
+    health: Mutex<Health>,
+}
+
+/// What pushes say about an ingester; counted while that is that it is suspended, and no longer than its lane lives.
+#[derive(Default)]
+struct Health {
+    peer: PeerHealth,
+    counted: Option<GaugeGuard>,
 }
 
 impl View {
     /// The first view.
-    pub(crate) fn new(snapshot: &ClusterSnapshot, replication_factor: usize, pool: &dyn IngesterPool, max_inflight: u64) -> Self {
+    pub(crate) fn new(
+        snapshot: &ClusterSnapshot,
+        replication_factor: usize,
+        pool: &dyn IngesterPool,
+        max_inflight: u64,
+        suspended: &Gauge,
+    ) -> Self {
         let ring = Ring::of_role(snapshot, Role::Ingester, replication_factor);
-        let lanes = ring.instances().iter().map(|instance| Lane::new(instance, pool, max_inflight)).collect();
-        Self { ring, lanes, shards: Arc::new(Mutex::new(ShardCache::new(MAX_SHARD_NODES))) }
+        let lanes = ring.instances().iter().map(|instance| Lane::new(instance, pool, max_inflight, suspended)).collect();
+        Self { ring, lanes, suspended: suspended.clone(), shards: Arc::new(Mutex::new(ShardCache::new(MAX_SHARD_NODES))) }
     }
 
     /// The view of a newer snapshot. Ingesters that are the same process at the same address keep their lane.
@@ -47,10 +65,10 @@ impl View {
         let ring = self.ring.updated(snapshot, Role::Ingester);
         let lane = |instance: &Instance| {
             let kept = self.lanes.iter().find(|lane| lane.is_same(instance)).map(Arc::clone);
-            kept.unwrap_or_else(|| Lane::new(instance, pool, max_inflight))
+            kept.unwrap_or_else(|| Lane::new(instance, pool, max_inflight, &self.suspended))
         };
         let lanes = ring.instances().iter().map(lane).collect();
-        Self { ring, lanes, shards: Arc::clone(&self.shards) }
+        Self { ring, lanes, suspended: self.suspended.clone(), shards: Arc::clone(&self.shards) }
     }
 
     /// The ring of those ingesters that take the tenant's series, if these are `size` (0: all). Indices are those of [`View::lane`].
@@ -86,12 +104,13 @@ impl View {
 }
 
 impl Lane {
-    fn new(instance: &Instance, pool: &dyn IngesterPool, max_inflight: u64) -> Arc<Self> {
+    fn new(instance: &Instance, pool: &dyn IngesterPool, max_inflight: u64, suspended: &Gauge) -> Arc<Self> {
         Arc::new(Self {
             instance: instance.clone(),
             client: pool.client(instance),
             inflight: InflightBytes::new(max_inflight),
             max_inflight,
+            suspended: suspended.clone(),
             health: Mutex::default(),
         })
     }
@@ -103,9 +122,12 @@ impl Lane {
     /// Tells the health of something, and the log if that changes what it means.
     fn note<T>(&self, tell: impl FnOnce(&mut PeerHealth) -> T) -> T {
         let mut health = self.health.lock();
-        let before = health.is_suspended();
-        let told = tell(&mut health);
-        let after = health.is_suspended();
+        let before = health.peer.is_suspended();
+        let told = tell(&mut health.peer);
+        let after = health.peer.is_suspended();
+        if before != after {
+            health.counted = after.then(|| GaugeGuard::new(&self.suspended));
+        }
         drop(health);
         match (before, after) {
             (false, true) => {

@@ -200,7 +200,8 @@ impl Member {
                 // The lease may run out meanwhile; the next renewal makes the instance whole again.
                 (Err(error), _) => tracing::warn!(%error, "the coordinator was not reached"),
             }
-            self.sleep_or_wish(interval).await;
+            // Who leaves is not waited for as long as a renewal may take its time.
+            self.sleep_or_wish(if wish == Wish::Forget { FIRST_PAUSE } else { interval }).await;
         }
     }
 

@@ -4,19 +4,17 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-
 use serde::Deserialize;
 
 use super::admin::Admin;
-use super::same_origin;
 
 type Shared = State<Arc<Admin>>;
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Parameters {
-    /// Also the last ingester of its zone: the whole cluster, or the whole zone, is to go.
+    /// Also where there would be fewer zones than copies: the whole cluster, or the whole zone, is to go.
     #[serde(default)]
     force: bool,
 }
@@ -30,8 +28,7 @@ pub(super) async fn status(State(admin): Shared) -> Response {
 }
 
 /// `POST`: begins, or goes on. Refused where there would be fewer zones than copies, unless it is forced.
-pub(super) async fn prepare(state: Shared, headers: HeaderMap, Query(parameters): Query<Parameters>) -> Response {
-    let State(admin) = &state;
+pub(super) async fn prepare(State(admin): Shared, Query(parameters): Query<Parameters>) -> Response {
     let begun = admin.ingester.as_ref().is_some_and(|ingester| ingester.departure().requested);
     let cluster = admin.watch.current();
     match cluster.domain_emptied_without(admin.instance.as_str(), admin.config.replicas()) {
@@ -42,19 +39,16 @@ pub(super) async fn prepare(state: Shared, headers: HeaderMap, Query(parameters)
             );
             (StatusCode::CONFLICT, text).into_response()
         }
-        _ => set(state, &headers, true).await,
+        _ => set(&admin, true).await,
     }
 }
 
 /// `DELETE`: takes it back.
-pub(super) async fn cancel(state: Shared, headers: HeaderMap) -> Response {
-    set(state, &headers, false).await
+pub(super) async fn cancel(State(admin): Shared) -> Response {
+    set(&admin, false).await
 }
 
-async fn set(State(admin): Shared, headers: &HeaderMap, leave: bool) -> Response {
-    if let Some(refusal) = same_origin::refusal(headers) {
-        return refusal;
-    }
+async fn set(admin: &Admin, leave: bool) -> Response {
     let Some(ingester) = &admin.ingester else { return no_ingester() };
     let done = match leave {
         true => ingester.prepare_shutdown().await,

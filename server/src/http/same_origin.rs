@@ -1,10 +1,20 @@
 //! Requests that change something come from a tool, or from a page of this server: a browser tells.
 
+use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+/// Lets requests that only read pass, and those that may change something if they are no other site's.
+pub(super) async fn require(request: Request, next: Next) -> Response {
+    match refusal(request.headers()) {
+        Some(refusal) if !request.method().is_safe() => refusal,
+        _ => next.run(request).await,
+    }
+}
+
 /// The refusal of what another site's page has a person's browser send. Tools send neither header and pass; there is no authentication that they could abuse.
-pub(super) fn refusal(headers: &HeaderMap) -> Option<Response> {
+fn refusal(headers: &HeaderMap) -> Option<Response> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let foreign = match (text("sec-fetch-site"), text(header::ORIGIN.as_str())) {
         // `none`: typed by the person.

@@ -80,6 +80,22 @@ async fn registers_renews_and_changes_state() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_goodbye_that_fails_is_said_again_while_it_is_waited_for() {
+    let (script, tasks) = (Arc::new(Script::default()), Tasks::new());
+    let (membership, _trigger) = start(&script, &tasks);
+    membership.registered().await.unwrap();
+    *script.failing.lock() = Some(RpcErrorKind::Unavailable);
+    let healed = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        *script.failing.lock() = None;
+    };
+    let (left, ()) = tokio::join!(membership.leave(Duration::from_secs(2)), healed);
+    left.unwrap();
+    assert!((3..=5).contains(&script.count("deregister 1")), "{:?}", script.log.lock());
+    tasks.drain(Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn registers_again_in_the_wished_state_when_fenced() {
     let (script, tasks) = (Arc::new(Script::default()), Tasks::new());
     let (membership, trigger) = start(&script, &tasks);

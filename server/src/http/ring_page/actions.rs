@@ -12,7 +12,6 @@ use rpc::{RpcError, RpcErrorKind};
 use serde::Deserialize;
 
 use super::super::admin::Admin;
-use super::super::same_origin;
 
 /// How long the leader may take.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -30,9 +29,6 @@ pub(in super::super) struct Action {
 
 /// Does it, and leads a browser back to the page.
 pub(in super::super) async fn act(State(admin): State<Arc<Admin>>, headers: HeaderMap, Form(action): Form<Action>) -> Response {
-    if let Some(refusal) = same_origin::refusal(&headers) {
-        return refusal;
-    }
     let (Some(role), Ok(id)) = (Role::from_name(&action.role), InstanceId::new(&action.id)) else {
         return (StatusCode::BAD_REQUEST, "role and id must be those of an instance\n").into_response();
     };
