@@ -21,6 +21,7 @@ REFUSED = {
     "there are 1 ingesters": {"single": {"replicas": 1}},
     "rules are given": {"mode": "distributed", "ruler": {"enabled": False}, "rules": {"a.yaml": {"groups": []}}},
     "has a name twice": {"mode": "distributed", "ingester": {"zones": [{"name": "a"}, {"name": "a"}, {"name": "b"}]}},
+    "there are 2 zones": {"mode": "distributed", "ingester": {"zones": [{"name": "a"}, {"name": "b"}], "replicasPerZone": 2}},
     "none of the zones": {"mode": "distributed", "ingester": {"rolloutZone": "z"}},
     "config.zone is set by the chart": {"config": {"zone": "a"}},
     "config.object_store.url is set by the chart": {"config": {"object_store": {"url": "memory://"}}},

@@ -79,6 +79,9 @@
 {{- if ne (len $zones) (len (uniq $zones)) -}}
 {{- fail (printf "ingester.zones has a name twice: %s" (join ", " $zones)) -}}
 {{- end -}}
+{{- if and (not $single) (lt (len $zones) (int .Values.replicationFactor)) -}}
+{{- fail (printf "replicationFactor is %d, but there are %d zones in ingester.zones: copies lie in different zones" (int .Values.replicationFactor) (len $zones)) -}}
+{{- end -}}
 {{- with .Values.ingester.rolloutZone -}}
 {{- if not (has . $zones) -}}{{- fail (printf "ingester.rolloutZone is %q, which is none of the zones %s" . (join ", " $zones)) -}}{{- end -}}
 {{- end -}}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use rustix::process::Signal;
 
 use super::town::Town;
@@ -38,6 +38,8 @@ pub enum Fault {
     ZoneKilled,
     /// SIGSTOP of an ingester.
     IngesterHangs,
+    /// Every write of an ingester to its log takes 200 ms.
+    IngesterSlow,
     /// SIGKILL of all coordinators, for as long as given.
     CoordinatorsAway(Duration),
     /// SIGTERM and a new start of every process, one after the other.
@@ -65,6 +67,7 @@ impl Fault {
             Self::LeaderKilled,
             Self::ZoneKilled,
             Self::IngesterHangs,
+            Self::IngesterSlow,
             Self::CoordinatorsAway(coordinators_away),
             Self::Rollout,
             Self::ScaleUp,
@@ -88,6 +91,7 @@ impl Fault {
             Self::LeaderKilled => "SIGKILL of the leading coordinator",
             Self::ZoneKilled => "SIGKILL of a whole zone",
             Self::IngesterHangs => "SIGSTOP of an ingester for 60 s",
+            Self::IngesterSlow => "slow ingester, 200 ms a write, for 60 s",
             Self::CoordinatorsAway(_) => "all coordinators away",
             Self::Rollout => "rollout of every process",
             Self::ScaleUp => "scale-up by an ingester per zone",
@@ -120,6 +124,7 @@ impl Fault {
                 tokio::time::sleep(HANGS_FOR).await;
                 town.ingesters[4].process().signal(Signal::CONT)?;
             }
+            Self::IngesterSlow => seen = slow(town).await?,
             Self::CoordinatorsAway(duration) => {
                 town.coordinators.iter_mut().try_for_each(|node| node.kill())?;
                 tokio::time::sleep(duration).await;
@@ -160,6 +165,25 @@ async fn kill_for(town: &mut Town, which: &[usize], duration: Duration) -> anyho
         town.ingesters[*n].launch()?;
     }
     Ok(())
+}
+
+/// What it is sent it has to take at last: nobody waits for it, but it is no worse a copy.
+async fn slow(town: &mut Town) -> anyhow::Result<String> {
+    const NUMBER: usize = 3;
+    restart(town, NUMBER, Some("wal.append=delay(200)"))?;
+    town.well().await?;
+    tokio::time::sleep(HANGS_FOR).await;
+    let taken = metric(&town.ingesters[NUMBER].client(), TAKEN).await?;
+    ensure!(taken > 0.0, "the slow ingester has taken no sample");
+    restart(town, NUMBER, None)?;
+    Ok(format!("it took {taken} samples meanwhile"))
+}
+
+fn restart(town: &mut Town, number: usize, failpoints: Option<&str>) -> anyhow::Result<()> {
+    let node = &mut town.ingesters[number];
+    node.set_env("PLIMSOLL_FAILPOINTS", failpoints);
+    node.process().terminate(ENDS_WITHIN)?;
+    node.launch()
 }
 
 /// One process after the other, ingesters zone by zone, each ready before the next one ends.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use loadtest::ledger::{Answer, Fate, Selection, labels};
+use loadtest::ledger::{Answer, Fate, Selection};
+use model::Labels;
 
 use super::town::Town;
 use crate::checker::Checker;
@@ -57,7 +58,8 @@ pub struct Load {
 }
 
 struct Shared {
-    run: String,
+    /// Of this load alone: what is read back is a metric.
+    metric: String,
     stop: AtomicBool,
     checker: Checker,
     seen: Mutex<Seen>,
@@ -72,9 +74,9 @@ impl Load {
     /// Starts a sender and a reader per way in and out; `name` keeps the series of several loads apart.
     #[must_use]
     pub fn start(town: &Town, name: &str) -> Self {
-        let run = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let metric = format!("load_{}", name.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
         let shared =
-            Arc::new(Shared { run, stop: AtomicBool::new(false), checker: Checker::new(), seen: Mutex::default(), began: now_ms() });
+            Arc::new(Shared { metric, stop: AtomicBool::new(false), checker: Checker::new(), seen: Mutex::default(), began: now_ms() });
         let (ways_in, ways_out) = (town.ways_in(), town.ways_out());
         let mut tasks = Vec::new();
         for sender in 0..ways_in.len() {
@@ -113,7 +115,7 @@ impl Shared {
             let t = now_ms().max(last + 1);
             last = t;
             let batch: Vec<PushSample> =
-                (first..first + SERIES).map(|n| PushSample { labels: labels(&self.run, n), t, v: n as f64 + t as f64 / 7.0 }).collect();
+                (first..first + SERIES).map(|n| PushSample { labels: labels(&self.metric, n), t, v: n as f64 + t as f64 / 7.0 }).collect();
             let begun = Instant::now();
             let sent = self.checker.send("", &batch);
             let outcome = push(&ways_in, sender, &batch).await;
@@ -137,7 +139,7 @@ impl Shared {
             if end - WINDOW_SECONDS * 1_000 < self.began {
                 continue;
             }
-            let query = format!("ledger_value{{run=\"{}\"}}[{WINDOW_SECONDS}s]", self.run);
+            let query = format!("{}[{WINDOW_SECONDS}s]", self.metric);
             let begun = Instant::now();
             let answer = way_out.query(&query, &format!("{}.{:03}", end / 1_000, end % 1_000)).await;
             match answer {
@@ -145,8 +147,7 @@ impl Shared {
                     lock(&self.seen).queries.push(begun.elapsed());
                     // The left border is open.
                     let times = end - WINDOW_SECONDS * 1_000 + 1..=end;
-                    let asked =
-                        Selection { equal: vec![("run".to_owned(), self.run.clone())], ..Selection::metric("", "ledger_value", times) };
+                    let asked = Selection::metric("", &self.metric, times);
                     let findings = Answer::text(&data, false).map(|answer| self.checker.check(&asked, &answer));
                     match findings {
                         Ok(findings) if findings.is_good() => {}
@@ -160,6 +161,10 @@ impl Shared {
             }
         }
     }
+}
+
+fn labels(metric: &str, number: usize) -> Labels {
+    Labels::from_pairs([("__name__", metric), ("series", &number.to_string())])
 }
 
 /// Pushes to the sender's way in, or to the next one where nobody listens.
