@@ -67,13 +67,14 @@ fn instances(spans: &[&Span]) -> BTreeSet<String> {
     spans.iter().map(|s| s.instance.clone()).collect()
 }
 
-/// Three ingesters served `rpc` for `front`, whose HTTP span is a child of the caller's.
-fn check_trace(spans: &[Span], front: &str, http: &str, rpc: &str) -> anyhow::Result<()> {
+/// As many of the three ingesters, or more, served `rpc` for `front`, whose HTTP span is a child of the caller's.
+fn check_trace(spans: &[Span], front: &str, http: &str, rpc: &str, ingesters: usize) -> anyhow::Result<()> {
     let [entry] = named(spans, http)[..] else { anyhow::bail!("not one span {http}: {spans:#?}") };
     ensure!(entry.instance == front && entry.parent_span_id == CALLER, "{entry:#?}");
     ensure!(entry.attributes.get("http.response.status_code").is_some_and(|status| status.starts_with('2')), "{entry:#?}");
     let served = named(spans, rpc);
-    ensure!(instances(&served).into_iter().eq(["ingester-0", "ingester-1", "ingester-2"]), "{served:#?}");
+    let who = instances(&served);
+    ensure!(who.len() >= ingesters && who.iter().all(|name| name.starts_with("ingester-")), "{served:#?}");
     for span in served {
         ensure!(span.attributes.get("tenant").map(String::as_str) == Some("anonymous"), "{span:#?}");
         let parent = spans.iter().find(|s| s.span_id == span.parent_span_id).with_context(|| format!("no parent of {span:#?}"))?;
@@ -98,15 +99,18 @@ async fn a_trace_goes_through_every_process() -> anyhow::Result<()> {
 
     push(&distributor, &traceparent(UNSAMPLED, false)).await?;
     push(&distributor, &traceparent(PUSH, true)).await?;
-    let complete = |http: &'static str, rpc: &'static str| {
-        move |spans: &[Span]| named(spans, http).len() == 1 && instances(&named(spans, rpc)).len() == 3
+    // A read needs two of three copies, and asks no more.
+    const WRITERS: usize = 3;
+    const READERS: usize = 2;
+    let complete = |http: &'static str, rpc: &'static str, ingesters: usize| {
+        move |spans: &[Span]| named(spans, http).len() == 1 && instances(&named(spans, rpc)).len() >= ingesters
     };
-    let spans = collector.trace(PUSH, complete("POST /api/v1/push", "ingester.push")).await?;
-    check_trace(&spans, "distributor", "POST /api/v1/push", "ingester.push")?;
+    let spans = collector.trace(PUSH, complete("POST /api/v1/push", "ingester.push", WRITERS)).await?;
+    check_trace(&spans, "distributor", "POST /api/v1/push", "ingester.push", WRITERS)?;
 
     ensure!(query(&querier, &traceparent(QUERY, true)).await? == 50);
-    let spans = collector.trace(QUERY, complete("GET /api/v1/query", "ingester.select")).await?;
-    check_trace(&spans, "querier", "GET /api/v1/query", "ingester.select")?;
+    let spans = collector.trace(QUERY, complete("GET /api/v1/query", "ingester.select", READERS)).await?;
+    check_trace(&spans, "querier", "GET /api/v1/query", "ingester.select", READERS)?;
 
     // What waits for the next batch is sent when a process ends.
     const LAST: &str = "4bf92f3577b34da6a3ce929d0e0e4739";
@@ -116,7 +120,7 @@ async fn a_trace_goes_through_every_process() -> anyhow::Result<()> {
         ensure!(status.success(), "{status}");
     }
     let of_last: Vec<Span> = collector.spans().into_iter().filter(|s| s.trace_id == LAST).collect();
-    check_trace(&of_last, "distributor", "POST /api/v1/push", "ingester.push")?;
+    check_trace(&of_last, "distributor", "POST /api/v1/push", "ingester.push", WRITERS)?;
     // The processes have ended, so nothing more can come.
     ensure!(!collector.spans().iter().any(|s| s.trace_id == UNSAMPLED), "the caller had asked not to sample");
     Ok(())
