@@ -45,7 +45,7 @@ bench: ## benchmarks of the hot paths (criterion) and a first load test
 	@"$(CARGO_TARGET_DIR)/release/loadtest" write
 	@"$(CARGO_TARGET_DIR)/release/loadtest" query
 
-resilience: ## faults on a cluster under load, and what was noticed of them, as a table (ARGS="rollout" for one); 35 minutes
+resilience: ## faults on a cluster under load, and what was noticed of them, as a table (ARGS="rollout" for one); up to 46 minutes
 	@ci/deps resilience
 	@$(PREPARE); cargo build --release --locked --workspace --bins
 	@"$(CARGO_TARGET_DIR)/release/resilience" $(ARGS)
